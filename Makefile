@@ -1,0 +1,39 @@
+# perturbarena: two commands on a fresh machine are `make demo` and `make test`.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test test-all lint bench clean constraints
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(READY)  ## set up, then run the main job on a simulated question set
+	$(BIN)/perturbarena demo -o demo-out
+
+test: $(READY)  ## set up, then run the tests
+	$(BIN)/python -m pytest -n auto -q
+
+test-all: $(READY)  ## the slow tests too
+	$(BIN)/python -m pytest -n auto -q -m 'slow or not slow'
+
+lint: $(READY)  ## style, types, and which room may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pyright
+
+bench: $(READY)  ## print the benchmark tables of docs/benchmarks.md
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+constraints: $(READY)  ## write down the versions now installed
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v ' @ ' | sort -f > constraints.txt
+
+clean:  ## remove what was made
+	rm -rf .venv demo-out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

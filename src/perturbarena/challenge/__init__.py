@@ -1,0 +1,1 @@
+"""What a challenge is: records, rules, folds, files, data sets."""

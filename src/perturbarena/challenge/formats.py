@@ -1,0 +1,208 @@
+"""Files in and out: question, label and prediction tables; atomic writes; hashes.
+
+Tables are UTF-8 CSV with a header. Every cell is read as text first ("NA" is a gene's name, not a missing
+value), and numbers are converted here, so that a message can name the file, the line and the column.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
+from perturbarena.errors import FormatError, InputError
+
+
+def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFrame:
+    """A CSV file (``.gz`` too) as text columns.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, empty, not UTF-8, not CSV, has a column twice, or lacks a required one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"no such file: {path}")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} must be UTF-8 text; byte {error.start} is not") from error
+    except pd.errors.EmptyDataError as error:
+        raise FormatError(f"{path} is empty; a header line is needed") from error
+    except (pd.errors.ParserError, csv.Error, OSError, EOFError) as error:
+        raise FormatError(f"{path} cannot be read as CSV: {_one_line(error)}") from error
+    missing = [name for name in required if name not in table.columns]
+    if missing:
+        got = ", ".join(map(str, table.columns))
+        raise FormatError(f"{path} needs the column {missing[0]}; it has {got}")
+    return table
+
+
+def read_questions(path: Path | str) -> Questions:
+    """Questions from a CSV with ``id,pert,gene``; without ``id``, ids are made from the pairs."""
+    table = read_table(path, required=("pert", "gene"))
+    if "id" not in table.columns:
+        table = table.assign(id=table["pert"] + "_" + table["gene"])
+    _no_blank(table, ("id", "pert", "gene"), path)
+    _no_duplicates(table["id"], path)
+    return _questions(table)
+
+
+def read_labelled(path: Path | str, *, questions: Questions | None = None) -> LabelledQuestions:
+    """Labelled questions from a CSV with ``id,label`` and, where ``questions`` is not given, ``pert,gene``.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, an id is repeated or unknown, or a label is not up, down or none.
+    """
+    return labelled_from_table(read_table(path, required=("id", "label")), questions=questions, source=path)
+
+
+def labelled_from_table(
+    table: pd.DataFrame, *, questions: Questions | None = None, source: Path | str
+) -> LabelledQuestions:
+    """As :func:`read_labelled`, for a table that is already read; ``source`` is named in messages."""
+    _no_duplicates(table["id"], source)
+    table = with_pairs(table, questions=questions, source=source)
+    _no_blank(table, ("id", "pert", "gene"), source)
+    try:
+        return LabelledQuestions(_questions(table), table["label"].to_numpy(object))
+    except InputError as error:
+        raise FormatError(f"{source}: {error}") from error
+
+
+def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path | str) -> pd.DataFrame:
+    """The table with columns ``pert`` and ``gene``: its own, those of ``questions``, or read from the ids.
+
+    An id ``{pert}_{gene}`` is taken apart only where it holds exactly one underscore; anything else is ambiguous.
+    """
+    if {"pert", "gene"} <= set(table.columns):
+        return table
+    if questions is not None:
+        position = {id_: i for i, id_ in enumerate(questions.id)}
+        rows = [position.get(id_, -1) for id_ in table["id"]]
+        if -1 in rows:
+            i = rows.index(-1)
+            raise FormatError(
+                f"{source}: id {table['id'].iloc[i]} (line {i + 2}) is not among the questions given"
+            )
+        return table.assign(pert=questions.pert[rows], gene=questions.gene[rows])
+    parts = table["id"].str.split("_")
+    ambiguous = np.flatnonzero(parts.str.len().to_numpy() != 2)
+    if len(ambiguous):
+        i = int(ambiguous[0])
+        raise FormatError(
+            f"{source} has no columns pert and gene, and the id {table['id'].iloc[i]} (line {i + 2}) does not "
+            "tell them apart; give the questions file (--questions)"
+        )
+    return table.assign(pert=parts.str[0], gene=parts.str[1])
+
+
+def read_predictions(path: Path | str) -> Predictions:
+    """Predictions from a CSV with ``id,prediction_up,prediction_down``; a cell that is no number is an error."""
+    table = read_table(path, required=("id", "prediction_up", "prediction_down"))
+    up, down = (numbers(table[name], name, source=path) for name in ("prediction_up", "prediction_down"))
+    return Predictions(table["id"].to_numpy(object), up, down)
+
+
+def numbers(column: pd.Series, name: str, *, source: Path | str) -> np.ndarray:
+    """A text column as float64; FormatError with line and column where a cell is not a number."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    for i in np.flatnonzero(np.isnan(values)):
+        raise FormatError(f"{source}: {name} must be a number; got {column.iloc[i]!r} (line {i + 2})")
+    return values
+
+
+def write_questions(path: Path | str, questions: Questions) -> None:
+    """``id,pert,gene``."""
+    write_table(path, pd.DataFrame({"id": questions.id, "pert": questions.pert, "gene": questions.gene}))
+
+
+def write_labelled(path: Path | str, rows: LabelledQuestions) -> None:
+    """``id,pert,gene,label``, the layout of a published ``train.csv``."""
+    write_table(path, pd.DataFrame({"id": rows.id, "pert": rows.pert, "gene": rows.gene, "label": rows.label}))
+
+
+def write_predictions(path: Path | str, predictions: Predictions) -> None:
+    """``id,prediction_up,prediction_down``."""
+    write_table(
+        path,
+        pd.DataFrame(
+            {"id": predictions.id, "prediction_up": predictions.p_up, "prediction_down": predictions.p_down}
+        ),
+    )
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a CSV atomically, with ``\\n`` line ends and floats that read back to the same bits."""
+    with atomic(path) as file:
+        table.to_csv(file, index=False, lineterminator="\n")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON atomically, keys in the given order, one trailing newline."""
+    with atomic(path) as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open a file that appears under ``path`` only when the block ends well; missing folders are made."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {_one_line(error)}") from error
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") if binary else os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sha256(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _questions(table: pd.DataFrame) -> Questions:
+    return Questions(*(table[name].to_numpy(object) for name in ("id", "pert", "gene")))
+
+
+def _no_duplicates(ids: pd.Series, path: Path | str) -> None:
+    repeated = np.flatnonzero(ids.duplicated().to_numpy())
+    if len(repeated):
+        i = int(repeated[0])
+        raise FormatError(f"{path}: an id may stand once; {ids.iloc[i]} stands again on line {i + 2}")
+
+
+def _no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
+    for name in columns:
+        blank = np.flatnonzero((table[name].str.strip() == "").to_numpy())
+        if len(blank):
+            raise FormatError(f"{path}: column {name} is blank on line {int(blank[0]) + 2}")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

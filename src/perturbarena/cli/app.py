@@ -1,0 +1,44 @@
+"""The command tree: which commands there are and which file answers each."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Annotated
+
+import typer
+
+from perturbarena import __version__
+
+GROUPS: tuple[ModuleType, ...] = ()
+"""Each file's ``attach(app)`` adds its commands, in the order of the help page."""
+
+HELP = """
+Fair benchmarks, honest scores and validated submissions for models that predict what a gene knockout does.
+
+An entrant's path: [b]data get[/] → [b]run[/] → [b]score[/] → [b]submit pack[/] → [b]submit check[/].
+Start with [bold]perturbarena demo[/], which needs no data and no network.
+"""
+
+
+def build() -> typer.Typer:
+    """The application with every command attached."""
+    app = typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for group in GROUPS:
+        group.attach(app)
+    return app
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
