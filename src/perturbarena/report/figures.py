@@ -1,0 +1,117 @@
+"""Figures. Everything drawn is handed in: values, bands and intervals are computed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from perturbarena.challenge.formats import atomic
+from perturbarena.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE: Final = "#2166ac"
+GREY: Final = "#6b7280"
+STYLE: Final[dict[Any, Any]] = {
+    "font.size": 9,
+    "font.family": "DejaVu Sans",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "svg.hashsalt": "perturbarena",
+}
+FORMATS: Final = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class RocPanel:
+    """A ROC curve: true-positive rate over false-positive rate, its 95 % band, all of shape (k,)."""
+
+    title: str
+    fpr: np.ndarray
+    tpr: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One row of the interval panel: a named value on the AUROC scale with its 95 % interval.
+
+    ``value`` is NaN where the measure is undefined; the row is then drawn empty and says so.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Sequence[Measure], title: str) -> None:
+    """Draw ROC curves with bands and, beside them, every measure with its interval against chance.
+
+    Raises
+    ------
+    InputError
+        If the file name does not end in .png, .svg or .pdf.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise InputError(f"a figure's name ends in {', '.join(FORMATS)}; got {path.name}")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.0 * len(curves) + 4.2, 4.1), layout="constrained")
+        axes = figure.subplots(1, len(curves) + 1)
+        for axis, curve in zip(axes[:-1], curves, strict=True):
+            _draw_roc(axis, curve)
+        _draw_measures(axes[-1], measures)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        with atomic(path, binary=True) as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=160, metadata=_no_date(path.suffix))
+
+
+def _draw_roc(axis: Axes, curve: RocPanel) -> None:
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    axis.fill_between(curve.fpr, curve.low, curve.high, color=BLUE, alpha=0.18, linewidth=0)
+    axis.plot(curve.fpr, curve.tpr, color=BLUE, linewidth=1.8)
+    axis.set(
+        xlim=(-0.005, 1), ylim=(0, 1.005), aspect="equal", title=curve.title,
+        xlabel="false-positive rate", ylabel="true-positive rate",
+    )  # fmt: skip
+    axis.text(0.97, 0.04, curve.caption, ha="right", va="bottom", transform=axis.transAxes)
+
+
+def _draw_measures(axis: Axes, measures: Sequence[Measure]) -> None:
+    axis.axvline(0.5, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    for row, measure in enumerate(reversed(measures)):
+        if np.isfinite(measure.value):
+            axis.plot([measure.low, measure.high], [row, row], color=BLUE, linewidth=2, solid_capstyle="round")
+            axis.plot(measure.value, row, "o", color=BLUE, markersize=6)
+            label = f"{measure.value:.3f}"
+        else:
+            label = "undefined"
+        axis.text(1.02, row, label, va="center", transform=axis.get_yaxis_transform())
+    bounds = [m.low for m in measures] + [m.high for m in measures] + [0.45, 0.55]
+    axis.set(
+        xlim=(np.nanmin(bounds) - 0.02, np.nanmax(bounds) + 0.02), ylim=(-0.6, len(measures) - 0.4),
+        yticks=range(len(measures)), yticklabels=[m.name for m in reversed(measures)],
+        xlabel="AUROC (0.5 = chance)", title="With 95 % intervals",
+    )  # fmt: skip
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+
+
+def _no_date(suffix: str) -> dict[str, str | None]:
+    """The same input must give the same bytes, so the writing time is left out."""
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}[suffix]
