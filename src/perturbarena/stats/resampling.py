@@ -1,0 +1,238 @@
+"""How far an AUROC may be off when rows share perturbations and genes.
+
+Rows that share a knocked-out gene or a target gene are not independent draws, and a bootstrap over rows takes
+them for such. Here perturbations, genes and rows are resampled in turn, and the three variances combine to a
+two-way one. Every measure is sorted once; a resample is a vector of integer weights, counted in compiled code.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numba as nb
+import numpy as np
+
+from perturbarena.errors import InputError
+from perturbarena.stats.auroc import Ranking
+
+MIN_DEFINED: Final = 0.95
+"""Share of resamples in which a measure must be defined for its variance to be reported."""
+CHUNK: Final = 50
+"""Resamples per unit of work handed to a thread; the result does not depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicates:
+    """Resampled values of m measures, each array of shape (B, m), float64; NaN where undefined.
+
+    ``n_pert``, ``n_gene`` and ``n_row`` are the numbers of perturbations, genes and rows that were resampled.
+    """
+
+    pert: np.ndarray
+    gene: np.ndarray
+    row: np.ndarray
+    n_pert: int
+    n_gene: int
+    n_row: int
+
+    def column(self, weights: Sequence[float]) -> Replicates:
+        """The linear combination ``Σ_k weights[k]·measure_k`` of the measures, as one measure.
+
+        Because the measures share their resamples, the covariance between them is in it. Measures of weight 0 do
+        not enter, not even as NaN.
+        """
+        used = np.flatnonzero(weights)
+        w = np.asarray(weights, np.float64)[used]
+        pert, gene, row = (np.asarray(a[:, used] @ w)[:, None] for a in (self.pert, self.gene, self.row))
+        return Replicates(pert, gene, row, self.n_pert, self.n_gene, self.n_row)
+
+
+class TwoWayVariance(NamedTuple):
+    """Variances of one measure; ``total = max(pert + gene − row, pert, gene)``. NaN where undefined."""
+
+    pert: float
+    gene: float
+    row: float
+    total: float
+
+
+def resample(
+    rankings: Sequence[Ranking],
+    pert: np.ndarray,
+    gene: np.ndarray,
+    *,
+    n_resamples: int,
+    rng: np.random.Generator,
+    threads: int | None = None,
+) -> Replicates:
+    """Resample perturbations, genes and rows, ``n_resamples`` times each, with replacement.
+
+    All rankings are reweighted by the same draws. A drawn cluster's rows get its count as weight, and a pair of
+    rows the product of both weights. Where every group of a ranking lies in one cluster (pairs within genes, genes
+    resampled), two draws of that cluster are two separate groups, so its pairs get the count, not its square.
+
+    Parameters
+    ----------
+    rankings
+        Sorted measures over the same n rows.
+    pert, gene
+        The rows' perturbation and target gene, shape (n,).
+    n_resamples
+        Number of resamples each way.
+    rng
+        Gives one 64-bit key per resample: the result depends on its state alone, not on ``threads``.
+
+    Raises
+    ------
+    InputError
+        If there are no rows, or fewer than 2 resamples.
+    """
+    if n_resamples < 2:
+        raise InputError(f"resamples must be at least 2; got {n_resamples}")
+    if not len(pert) or len(pert) != len(gene):
+        raise InputError(f"resampling needs rows with both pert and gene; got {len(pert)} and {len(gene)}")
+    keys = rng.integers(0, 2**64, size=(3, n_resamples), dtype=np.uint64)
+    ways = [_codes(pert), _codes(gene), np.arange(len(pert))]
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = []
+        for way, key in zip(ways, keys, strict=True):
+            program = _compile(rankings, way)
+            out = np.empty((n_resamples, len(rankings)))
+            chunks = range(0, n_resamples, CHUNK)
+            work = [pool.submit(_replicates, key[i : i + CHUNK], *program, out[i : i + CHUNK]) for i in chunks]
+            jobs.append((out, work))
+        for _, work in jobs:
+            for future in work:
+                future.result()
+    sizes = [int(way.max()) + 1 for way in ways]
+    return Replicates(*(out for out, _ in jobs), *sizes)
+
+
+def two_way_variance(replicates: Replicates, measure: int = 0) -> TwoWayVariance:
+    """``V = V_pert + V_gene − V_row``, not below the larger of V_pert and V_gene.
+
+    V_row is taken off because what rows do on their own is in both one-way variances
+    (doi:10.1198/jbes.2010.07136). Each is the variance over its resamples times N/(N − 1), N the number of
+    clusters drawn: a bootstrap of N clusters sees their empirical variance, which is (N − 1)/N too small.
+    NaN if a way has fewer than 2 clusters, or the measure is defined in less than ``MIN_DEFINED`` of the resamples.
+    """
+    pert, gene, row = (
+        _variance(values[:, measure], n)
+        for values, n in (
+            (replicates.pert, replicates.n_pert),
+            (replicates.gene, replicates.n_gene),
+            (replicates.row, replicates.n_row),
+        )
+    )
+    total = float(np.max([pert + gene - row, pert, gene]))
+    return TwoWayVariance(pert, gene, row, total)
+
+
+def _variance(values: np.ndarray, n_clusters: int) -> float:
+    values = values[~np.isnan(values)] if np.isnan(values).mean() <= 1 - MIN_DEFINED else np.zeros(0)
+    if n_clusters < 2 or len(values) < 2:
+        return float("nan")
+    return float(np.var(values, ddof=1)) * n_clusters / (n_clusters - 1)
+
+
+def _codes(names: np.ndarray) -> np.ndarray:
+    return np.unique(np.asarray(names), return_inverse=True)[1]
+
+
+class _Program(NamedTuple):
+    """All rankings, end to end, seen from one way of resampling."""
+
+    n_clusters: int
+    cluster: np.ndarray
+    flags: np.ndarray
+    group_start: np.ndarray
+    measure_start: np.ndarray
+    by_rows: np.ndarray
+    nested: np.ndarray
+
+
+_POSITIVE: Final = 1
+_LAST_OF_TIE: Final = 2
+
+
+def _compile(rankings: Sequence[Ranking], way: np.ndarray) -> _Program:
+    cluster, flags, starts, n_groups, nested = [], [], [np.zeros(1, np.int64)], [0], []
+    offset = 0
+    for r in rankings:
+        of_row = way[r.rows]
+        cluster.append(of_row)
+        flags.append(r.positive * _POSITIVE + r.last_of_tie * _LAST_OF_TIE)
+        starts.append(r.group_start[1:] + offset)
+        offset += r.n_rows
+        n_groups.append(r.n_groups)
+        first = np.repeat(of_row[r.group_start[:-1]], np.diff(r.group_start))
+        nested.append(r.n_groups > 1 and bool(np.all(of_row == first)))
+    return _Program(
+        int(way.max()) + 1,
+        np.concatenate(cluster).astype(np.int32),
+        np.concatenate(flags).astype(np.uint8),
+        np.concatenate(starts),
+        np.cumsum(n_groups),
+        np.array([r.by_rows for r in rankings]),
+        np.array(nested),
+    )
+
+
+@nb.njit(cache=True, nogil=True)
+def _draw(key, counts):
+    """Multinomial counts of n equal draws out of n; splitmix64 (doi:10.1145/2714064.2660195) from ``key``."""
+    n = np.uint64(len(counts))
+    counts[:] = 0
+    for _ in range(len(counts)):
+        key += np.uint64(0x9E3779B97F4A7C15)
+        z = key
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        counts[((z >> np.uint64(32)) * n) >> np.uint64(32)] += 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _count_group(cluster, flags, counts, start, end):
+    """Twice the wins, positives and negatives of one group under integer weights; exact."""
+    wins2, pos, neg, tie_pos, tie_neg = 0, 0, 0, 0, 0
+    for i in range(start, end):
+        w = counts[cluster[i]]
+        w_pos = w * np.int64(flags[i] & 1)
+        tie_pos += w_pos
+        tie_neg += w - w_pos
+        if flags[i] & 2:
+            wins2 += tie_pos * (2 * neg + tie_neg)
+            pos += tie_pos
+            neg += tie_neg
+            tie_pos, tie_neg = 0, 0
+    return wins2, pos, neg
+
+
+@nb.njit(cache=True, nogil=True)
+def _replicates(keys, n_clusters, cluster, flags, group_start, measure_start, by_rows, nested, out):
+    counts = np.zeros(n_clusters, np.int64)
+    for b in range(len(keys)):
+        _draw(keys[b], counts)
+        for k in range(len(by_rows)):
+            top, bottom = 0.0, 0.0
+            for g in range(measure_start[k], measure_start[k + 1]):
+                start, end = group_start[g], group_start[g + 1]
+                wins2, pos, neg = _count_group(cluster, flags, counts, start, end)
+                pairs = pos * neg
+                if pairs == 0:
+                    continue
+                wins = 0.5 * wins2
+                if by_rows[k]:
+                    top += (pos + neg) * (wins / pairs)
+                    bottom += pos + neg
+                else:
+                    copies = counts[cluster[start]] if nested[k] else 1
+                    top += wins / copies
+                    bottom += pairs / copies
+            out[b, k] = top / bottom if bottom > 0 else np.nan
