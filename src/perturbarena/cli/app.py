@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
+from perturbarena.cli import challenge
 
-GROUPS: tuple[ModuleType, ...] = ()
+GROUPS: tuple[ModuleType, ...] = (challenge,)
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
 
 HELP = """
