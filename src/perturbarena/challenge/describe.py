@@ -22,8 +22,14 @@ _LIMITS: dict[LimitName, str] = {
 
 
 def sample_table(challenge: Challenge, track: Track, questions: Questions) -> pd.DataFrame:
-    """A valid table in which nothing is answered: one row per question, columns in the track's order."""
+    """A table in which nothing is answered: one row per question, columns in the track's order.
+
+    Where the track fixes the model, its name is filled in and the table is valid as it is; else the name is the
+    one thing that must be filled in.
+    """
     cells = {column.name: _unanswered(challenge, column, questions) for column in track.columns}
+    if (model := track.find("model")) is not None and track.model.fixed:
+        cells[model.name] = [track.model.fixed] * len(questions)
     return pd.DataFrame(cells, columns=list(track.column_names))
 
 

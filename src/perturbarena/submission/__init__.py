@@ -1,0 +1,19 @@
+"""Submissions: pack one, and check that one is well-formed."""
+
+from perturbarena.submission.archive import ArchiveLimits
+from perturbarena.submission.bundle import Bundle, pack
+from perturbarena.submission.disclosure import Disclosure
+from perturbarena.submission.problems import RULES, Problem, rules_markdown
+from perturbarena.submission.validate import Report, check_submission
+
+__all__ = [
+    "RULES",
+    "ArchiveLimits",
+    "Bundle",
+    "Disclosure",
+    "Problem",
+    "Report",
+    "check_submission",
+    "pack",
+    "rules_markdown",
+]
