@@ -10,7 +10,21 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from perturbarena.challenge.records import Questions
-from perturbarena.challenge.rules import Challenge, Column, Entry, LimitName, Track
+from perturbarena.challenge.rules import (
+    Biology,
+    Challenge,
+    Column,
+    Decision,
+    Entry,
+    Labels,
+    LimitName,
+    Limits,
+    Model,
+    Sampling,
+    Score,
+    Statement,
+    Track,
+)
 
 _LIMITS: dict[LimitName, str] = {
     "max_prompt_tokens": "Prompt tokens per question, at most",
@@ -63,6 +77,26 @@ def markdown(challenge: Challenge) -> str:
         ]
         parts += ["### Where the sources contradict each other", _table(("Topic", "Sources", "Here", "Why"), rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def schema_markdown() -> str:
+    """Every key of a rules file as a Markdown table, from the schema's own docstrings."""
+    tables = {
+        "top level": Challenge, "[biology]": Biology, "[labels]": Labels, "[score]": Score, "[tracks.NAME]": Track,
+        "model": Model, "sampling": Sampling, "limits": Limits, "columns": Column, "layout": Entry,
+        "[[decisions]]": Decision, "says": Statement,
+    }  # fmt: skip
+    rows = [
+        (
+            f"`{where}`",
+            f"`{key}`",
+            "yes" if field.is_required() else "no",
+            " ".join((field.description or "").split()),
+        )
+        for where, model in tables.items()
+        for key, field in model.model_fields.items()
+    ]
+    return _table(("Where", "Key", "Required", "Meaning"), rows) + "\n"
 
 
 def _track(name: str, track: Track) -> list[str]:

@@ -13,7 +13,7 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -137,7 +137,9 @@ class Sampling(_Rules):
     """Sampling parameters that every call must use."""
 
     temperature: Annotated[float, Field(ge=0)]
+    """Sampling temperature."""
     top_p: Annotated[float, Field(gt=0, le=1)]
+    """Probability mass that is sampled from."""
 
 
 class Limits(_Rules):
@@ -178,7 +180,9 @@ class Track(_Rules):
     """One way to take part: who may answer, within which limits, and what is handed in."""
 
     title: Text
+    """A few words."""
     description: Text
+    """A sentence or two."""
     columns: Annotated[tuple[Column, ...], Field(min_length=3)]
     """The table's columns, in order. All are required."""
     seeds: tuple[int, ...] = ()
@@ -190,8 +194,11 @@ class Track(_Rules):
     calls_per_question: Positive | None = None
     """Model calls per question and seed; none where the number is free."""
     model: Model
+    """Which model may answer."""
     sampling: Sampling | None = None
+    """How it must be sampled; none where the choice is free."""
     limits: Limits = Limits()
+    """Upper bounds."""
     layout: Annotated[tuple[Entry, ...], Field(min_length=1)]
     """The files of the zip. The first entry that matches a path decides."""
     allowed: tuple[str, ...] = ()
@@ -268,17 +275,22 @@ class Statement(_Rules):
     """What one source says."""
 
     source: Text
+    """A document or file."""
     value: Text
+    """What it says, in short."""
 
 
 class Decision(_Rules):
     """A point on which the published sources contradict each other, and what holds here."""
 
     topic: Text
+    """What the point is about."""
     says: Annotated[tuple[Statement, ...], Field(min_length=1)]
+    """What each source says."""
     resolved: Text
     """What this rules file says."""
     why: Text
+    """The reason."""
 
 
 class Challenge(_Rules):
@@ -289,11 +301,15 @@ class Challenge(_Rules):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     """Short name, lower case, such as "bioreasoning-2026"."""
     title: Text
+    """Full name."""
     sources: tuple[str, ...] = ()
     """Where the rules were published."""
     biology: Biology
+    """What the data are."""
     labels: Labels
+    """What up, down and none mean."""
     score: Score
+    """How answers become a number."""
     unanswered: tuple[Probability, Probability]
     """(p_up, p_down) of a question that nobody answered."""
     empty_text: Text = "none"
@@ -301,7 +317,9 @@ class Challenge(_Rules):
     training_data: Text
     """Which data may be used to build an entry."""
     tracks: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Track], Field(min_length=1)]
+    """The tracks by name."""
     decisions: tuple[Decision, ...] = ()
+    """Points on which the published sources differ."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -311,9 +329,13 @@ class Challenge(_Rules):
 
     def track(self, name: str) -> Track:
         """A track by its name, whatever the case; RulesError names those that exist."""
-        for key, track in self.tracks.items():
+        return self.tracks[self.track_name(name)]
+
+    def track_name(self, name: str) -> str:
+        """A track's name as the rules write it, whatever the case; RulesError names those that exist."""
+        for key in self.tracks:
             if key.casefold() == name.casefold():
-                return track
+                return key
         raise RulesError(f"the challenge {self.name} has the tracks {', '.join(self.tracks)}; got {name!r}")
 
 
@@ -379,7 +401,3 @@ def _unique(values: list[str], what: str) -> None:
         if value in seen:
             raise ValueError(f"{what} {value} stands twice")
         seen.add(value)
-
-
-ROLES: Final = get_args(Role)
-COLUMN_TYPES: Final = get_args(ColumnType)

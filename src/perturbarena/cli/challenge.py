@@ -89,3 +89,39 @@ def sample(
         print_json({"file": str(output), "rows": len(table), "columns": list(table.columns)})
     else:
         console().print(f"{output}: {len(table)} rows, {table.shape[1]} columns, none answered")
+
+
+@app.command("kaggle-metric")
+def kaggle_metric(
+    track: Annotated[str, typer.Option(help="The track, such as A; base reads the two predictions alone.")],
+    challenge: Annotated[str, typer.Option(help="The challenge's name, or the path of its rules file.")] = DEFAULT,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The Python file to write; default: stdout.")
+    ] = None,
+) -> None:
+    """Write the one-file metric that Kaggle runs: the same code as `score`, with the rules in it.
+
+    Example: perturbarena challenge kaggle-metric --track B -o metric_track_b.py
+    """
+    from perturbarena.challenge.formats import atomic
+    from perturbarena.challenge.rules import load_challenge
+    from perturbarena.evaluation import render
+
+    source = render(load_challenge(challenge), track)
+    if output is None:
+        typer.echo(source, nl=False)
+        return
+    with atomic(output) as file:
+        file.write(source)
+    console().print(f"{output}: metric of {challenge}, track {track}")
+
+
+@app.command()
+def keys() -> None:
+    """List every key of a rules file with its meaning, as Markdown: for writing your own challenge.
+
+    Example: perturbarena challenge keys
+    """
+    from perturbarena.challenge.describe import schema_markdown
+
+    typer.echo(schema_markdown(), nl=False)

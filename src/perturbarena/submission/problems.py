@@ -139,7 +139,7 @@ class Findings:
         more = [
             Problem(
                 rule,
-                f"{count - MAX_PER_RULE:,} more of this kind; {count:,} in all, the first {MAX_PER_RULE} are listed",
+                f"{count - MAX_PER_RULE:,} more of this kind; {count:,} in all, {MAX_PER_RULE} listed above",
                 None,
                 column,
                 RULES[rule].severity,

@@ -298,7 +298,7 @@ class _Rows:
                 self._findings.add("model.fixed", what, row=row, column=column.name)
             size = _stated_parameters(name)
             if limits.max_parameters is not None and size >= limits.max_parameters:
-                what = f"row {row}: {shown} names {size:,.0f} parameters; allowed: fewer than {limits.max_parameters:,}"
+                what = f"row {row}: {shown} names {size:,.0f} parameters; allowed: under {limits.max_parameters:,}"
                 self._findings.add("model.size", what, row=row, column=column.name)
 
 

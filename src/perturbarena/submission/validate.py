@@ -61,7 +61,8 @@ def check_submission(
     RulesError
         If the challenge has no such track.
     """
-    rules = challenge.track(track)
+    track = challenge.track_name(track)
+    rules = challenge.tracks[track]
     findings = Findings()
     n_rows, disclosure = 0, None
     with open_archive(path, findings, limits=limits) as archive:
@@ -79,7 +80,7 @@ def check_submission(
         files = tuple(sorted(archive.files))
     problems = findings.all()
     ok = not any(problem.severity == "error" for problem in problems)
-    return Report(challenge.name, track.upper(), ok, problems, n_rows, files, disclosure)
+    return Report(challenge.name, track, ok, problems, n_rows, files, disclosure)
 
 
 def _layout(archive: Archive, track: Track, findings: Findings) -> dict[str, Entry]:
