@@ -15,12 +15,15 @@ from typing import Final, NamedTuple
 
 import numba as nb
 import numpy as np
+from scipy.special import expit, logit, stdtrit
 
 from perturbarena.errors import InputError
 from perturbarena.stats.auroc import Ranking
 
 MIN_DEFINED: Final = 0.95
 """Share of resamples in which a measure must be defined for its variance to be reported."""
+LEVEL: Final = 0.95
+"""Share of intervals that are to hold the true value."""
 CHUNK: Final = 50
 """Resamples per unit of work handed to a thread; the result does not depend on it."""
 
@@ -49,6 +52,13 @@ class Replicates:
         w = np.asarray(weights, np.float64)[used]
         pert, gene, row = (np.asarray(a[:, used] @ w)[:, None] for a in (self.pert, self.gene, self.row))
         return Replicates(pert, gene, row, self.n_pert, self.n_gene, self.n_row)
+
+
+class Interval(NamedTuple):
+    """Two bounds."""
+
+    low: float
+    high: float
 
 
 class TwoWayVariance(NamedTuple):
@@ -119,7 +129,7 @@ def two_way_variance(replicates: Replicates, measure: int = 0) -> TwoWayVariance
     V_row is taken off because what rows do on their own is in both one-way variances
     (doi:10.1198/jbes.2010.07136). Each is the variance over its resamples times N/(N − 1), N the number of
     clusters drawn: a bootstrap of N clusters sees their empirical variance, which is (N − 1)/N too small.
-    NaN if a way has fewer than 2 clusters, or the measure is defined in less than ``MIN_DEFINED`` of the resamples.
+    NaN if a way has fewer than 2 clusters, or the measure is undefined in too many resamples (``MIN_DEFINED``).
     """
     pert, gene, row = (
         _variance(values[:, measure], n)
@@ -131,6 +141,19 @@ def two_way_variance(replicates: Replicates, measure: int = 0) -> TwoWayVariance
     )
     total = float(np.max([pert + gene - row, pert, gene]))
     return TwoWayVariance(pert, gene, row, total)
+
+
+def auroc_interval(estimate: float, variance: float, df: float) -> Interval | None:
+    """95 % interval of an AUROC: Student's t on the logit scale, so that it stays within (0, 1).
+
+    ``logit A ± t_{0.975, df}·√V / (A·(1 − A))``, mapped back. ``df`` is the smaller number of clusters less one,
+    as for cluster-robust errors (doi:10.3368/jhr.50.2.317). None where estimate or variance is undefined, and at
+    A = 0 or 1 exactly: resamples of a perfect ranking are all perfect and do not tell how far it may be off.
+    """
+    if not (0 < estimate < 1 and variance >= 0 and df >= 1):
+        return None
+    half = stdtrit(df, 0.5 + LEVEL / 2) * np.sqrt(variance) / (estimate * (1 - estimate))
+    return Interval(*(float(x) for x in expit(logit(estimate) + np.array([-half, half]))))
 
 
 def _variance(values: np.ndarray, n_clusters: int) -> float:

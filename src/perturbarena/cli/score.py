@@ -1,0 +1,130 @@
+"""``perturbarena score``: predictions against the truth."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perturbarena.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from perturbarena.evaluation import ScoreResult
+
+DEFAULT_CHALLENGE = "bioreasoning-2026"
+
+LEAK_NOTE = (
+    "DE as published is partly given away by how many rows a gene has in the question set. Within strata compares "
+    "only genes with equally many rows; within genes asks only which knockout moves a gene."
+)
+
+
+class Mode(StrEnum):
+    """How unclean input is treated."""
+
+    strict = "strict"
+    reference = "reference"
+
+
+class Usage(StrEnum):
+    """Which split of the solution is scored."""
+
+    Public = "Public"
+    Private = "Private"
+
+
+def attach(app: typer.Typer) -> None:
+    """Add ``score``."""
+    app.command()(score)
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="CSV with id, prediction_up, prediction_down (.gz too).")],
+    truth: Annotated[Path, typer.Option(help="CSV with id, label; pert, gene and Usage where there are.")],
+    track: Annotated[
+        str | None, typer.Option(help="Hold the file to this track's columns and limits, such as A.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="strict refuses what cannot be meant; reference equals the published script.")
+    ] = Mode.strict,
+    usage: Annotated[Usage | None, typer.Option(help="Score only this split of the truth.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="The whole question set (id, pert, gene): pairs and row counts.")
+    ] = None,
+    challenge: Annotated[
+        str, typer.Option(help="The challenge's name, or the path of its rules file.")
+    ] = DEFAULT_CHALLENGE,
+    resamples: Annotated[int, typer.Option(min=0, help="Resamples each way for the intervals; 0: none.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Score predictions: DE, DIR, their mean, DE without the row-count leak, each with a 95 % interval.
+
+    Example: perturbarena score predictions.csv --truth solution.csv --questions train.csv
+    """
+    import numpy as np
+
+    from perturbarena.challenge.rules import load_challenge
+    from perturbarena.evaluation import score_files
+
+    result = score_files(
+        predictions,
+        truth,
+        challenge=load_challenge(challenge),
+        track=track,
+        mode=mode.value,
+        usage=None if usage is None else usage.value,
+        questions=questions,
+        n_resamples=resamples,
+        rng=np.random.default_rng(seed),
+    )
+    if as_json:
+        settings = {"mode": mode, "track": track, "usage": usage, "challenge": challenge}
+        print_json(result.as_json() | settings | {"resamples": resamples, "seed": seed})
+    else:
+        _print(result, title=predictions.name, resamples=resamples)
+
+
+def _print(result: ScoreResult, *, title: str, resamples: int) -> None:
+    from rich import box
+    from rich.table import Table
+
+    rows = f"{result.n:,} rows, {result.n_de:,} moved"
+    left_out = f", {result.n_rows_left_out:,} rows left out" if result.n_rows_left_out else ""
+    lines = (
+        ("score", "[b]Score[/]  mean of DE and DIR", rows),
+        ("de_auroc", "[b]DE[/]  moved or not, as published", rows),
+        ("dir_auroc", "[b]DIR[/]  up or down", f"{result.n_de:,} moved rows, {result.n_up:,} up"),
+        ("de_within_strata", "[b]DE[/]  within strata", f"{result.n_strata:,} strata{left_out}"),
+        ("de_within_gene", "[b]DE[/]  within genes", f"{result.n_pairs:,} pairs"),
+    )
+    table = Table("measure", box=box.SIMPLE_HEAD, title=f"[b]{title}[/]", title_justify="left", pad_edge=False)
+    table.add_column("AUROC", justify="right")
+    table.add_column("95 % interval", justify="center")
+    table.add_column("of", style="dim")
+    for name, label, of in lines:
+        value, interval = getattr(result, name), result.intervals[name]
+        number = "–" if name in result.unscored else f"{value:.4f}"
+        bounds = "–" if interval is None else f"{interval.low:.3f} … {interval.high:.3f}"
+        style = "bold" if name == "score" else None
+        table.add_row(label, number, bounds, of, style=style, end_section=name in ("score", "dir_auroc"))
+    out = console()
+    out.print(table)
+    if result.variances:
+        drawn = f"{result.n_perts:,} perturbations and {result.n_genes:,} genes"
+        out.print(f"Intervals are two-way, over {drawn}; {resamples:,} resamples each way.", style="dim")
+    out.print(LEAK_NOTE, style="dim")
+    for reason, names in _by_reason(result).items():
+        out.print(f"[yellow]no {', '.join(names)}:[/] {reason}")
+
+
+def _by_reason(result: ScoreResult) -> dict[str, list[str]]:
+    """Reasons with what they leave undefined; an interval is not named beside its own measure."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in result.unscored.items():
+        measure = name.removeprefix("intervals.")
+        if measure == name or measure not in result.unscored:
+            reasons.setdefault(reason, []).append(measure if measure == name else f"interval of {measure}")
+    return reasons
