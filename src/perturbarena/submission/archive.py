@@ -61,10 +61,21 @@ class ArchiveLimits:
 
 
 class Archive:
-    """An open zip: the entries that are safe to read, by path."""
+    """An open zip. ``files`` are the entries that are safe to read, by path.
 
-    def __init__(self, handle: zipfile.ZipFile, files: dict[str, zipfile.ZipInfo], limits: ArchiveLimits) -> None:
+    ``refused`` are paths that are there but may not be read; None where the table of contents was not looked at.
+    """
+
+    def __init__(
+        self,
+        handle: zipfile.ZipFile,
+        files: dict[str, zipfile.ZipInfo],
+        limits: ArchiveLimits,
+        *,
+        refused: frozenset[str] | None,
+    ) -> None:
         self._handle = handle
+        self.refused = refused
         self.files: MappingProxyType[str, zipfile.ZipInfo] = MappingProxyType(files)
         self._limits = limits
 
@@ -102,7 +113,7 @@ def open_archive(
     if size > limits.max_archive_bytes:
         findings.add("archive.size", f"the zip has {size:,} bytes, more than {limits.max_archive_bytes:,}")
         with zipfile.ZipFile(io.BytesIO(), "w") as empty:
-            yield Archive(empty, {}, limits)
+            yield Archive(empty, {}, limits, refused=None)
         return
     with _damage(str(path)):
         raw = _Guarded(path, limits.max_directory_bytes)
@@ -110,7 +121,10 @@ def open_archive(
         with _damage(str(path)):
             handle = zipfile.ZipFile(raw)  # pyright: ignore[reportArgumentType]
         with handle:
-            yield Archive(handle, _safe_entries(handle.infolist(), limits, findings), limits)
+            entries = handle.infolist()
+            files = _safe_entries(entries, limits, findings)
+            refused = frozenset(e.orig_filename for e in entries) - set(files)
+            yield Archive(handle, files, limits, refused=refused)
 
 
 def _safe_entries(

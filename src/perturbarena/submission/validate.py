@@ -102,6 +102,8 @@ def _layout(archive: Archive, track: Track, findings: Findings) -> dict[str, Ent
     if ignored:
         findings.add("layout.ignored", f"{len(ignored)} leftover files, such as {ignored[0]!r}")
     for entry in track.layout:
+        if archive.refused is None or any(entry.matches(name) for name in archive.refused):
+            continue  # it is there, and what is wrong with it has been said
         if entry.need == "required" and entry not in foreseen.values():
             findings.add("layout.missing", f"{entry.path} is missing{_elsewhere(archive, entry)}")
     return foreseen
