@@ -48,9 +48,7 @@ def evaluate(solution: pd.DataFrame, submission: pd.DataFrame, row_id: str, rule
     label = solution["label"].to_numpy(object)
     odd = ~np.isin(label, ("up", "down", "none"))
     if odd.any():
-        raise ParticipantVisibleError(
-            f"The solution holds the label {label[odd][0]!r}; it must be up, down or none."
-        )
+        raise ParticipantVisibleError(f"A label must be up, down or none; the solution holds {label[odd][0]!r}.")
     return _outcome(solution[row_id].to_numpy(object), label, p_up, p_down, direction_strict(p_up, p_down), rules)
 
 

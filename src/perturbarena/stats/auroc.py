@@ -64,8 +64,11 @@ class Ranking:
         if not kept.any():
             return float("nan")
         if self.by_rows:
-            return float(np.sum(rows[kept] * wins[kept] / pairs[kept]) / np.sum(rows[kept]))
-        return float(np.sum(wins[kept]) / np.sum(pairs[kept]))
+            value = np.sum(rows[kept] * wins[kept] / pairs[kept]) / np.sum(rows[kept])
+        else:
+            value = np.sum(wins[kept]) / np.sum(pairs[kept])
+        # Fractional weights round: a perfect ranking may come out as 1 + 2e-16.
+        return float(np.clip(value, 0.0, 1.0))
 
     def counts(self, weight: np.ndarray | None = None) -> GroupCounts:
         """Weighted wins, pairs and rows of each kept group."""
