@@ -2,7 +2,7 @@
 
 A file is downloaded once into a cache, or taken from a folder, and checked against its SHA-256 before it appears
 under its name. Where no hash is declared ("unpinned") the first copy's hash is written into ``lock.json`` in the
-cache, and every later copy must have it. The entries stand in ``datasets.toml``; a new data set needs no code.
+cache, and every later copy must have it. The entries stand in ``catalogue/datasets.toml``; a new data set needs no code.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def data_sets(path: Path | None = None) -> dict[str, DataSet]:
 
 @cache
 def _bundled() -> dict[str, DataSet]:
-    text = (resources.files("perturbarena.challenge") / "datasets.toml").read_text(encoding="utf-8")
+    text = (resources.files("perturbarena.challenge") / "catalogue" / "datasets.toml").read_text(encoding="utf-8")
     return _parse(text, "datasets.toml")
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
 import hashlib
+import io
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -29,14 +32,67 @@ def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFram
     Raises
     ------
     FormatError
-        If the file is missing, empty, not UTF-8, not CSV, has a column twice, or lacks a required one.
+        If the file is missing, empty, not UTF-8, not CSV, has a column twice, lacks a required one, or has a line
+        with more or fewer cells than the header (pandas would shift or fill those without a word).
     """
-    table = _read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
-    missing = [name for name in required if name not in table.columns]
+    path = Path(path)
+    header: list[str] = []
+    rows: list[list[str]] = []
+    for line, cells in _csv_lines(path):
+        if not header:
+            header = cells
+        elif len(cells) == len(header):
+            rows.append(cells)
+        else:
+            raise FormatError(
+                f"{path}: every line needs {len(header)} cells as the header has; got {len(cells)} (line {line})"
+            )
+    if not header:
+        raise FormatError(f"{path} is empty; a header line is needed")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise FormatError(f"{path}: a column may stand once; {twice[0]!r} stands {header.count(twice[0])} times")
+    missing = [name for name in required if name not in header]
     if missing:
-        got = ", ".join(map(str, table.columns))
-        raise FormatError(f"{path} needs the column {missing[0]}; it has {got}")
-    return table
+        raise FormatError(f"{path} needs the column {missing[0]}; it has {', '.join(header)}")
+    return pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object)
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the number of the line where it begins; blank lines are passed over."""
+    if not path.is_file():
+        raise FormatError(f"no such file: {path}")
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} must be UTF-8 text; byte {error.start} is not") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"{path} cannot be read as CSV: {_one_line(error)}") from error
+    limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # traces are longer than the default
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield begins, cells
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise FormatError(f"{path} cannot be read as CSV: {_one_line(error)} (line {begins})") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def line_of(source: Path | str, row: int) -> int:
+    """The line on which a table's row (0, 1, …) begins; cells may span lines, so the file is looked at again.
+
+    Where ``source`` is no file that can be read, one line a row is assumed.
+    """
+    try:
+        records = enumerate(_csv_lines(Path(source)), start=-1)
+        return next((line for i, (line, _) in records if i == row), row + 2)
+    except FormatError:
+        return row + 2
 
 
 def read_inferred(path: Path | str) -> pd.DataFrame:
@@ -108,7 +164,7 @@ def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path
         if -1 in rows:
             i = rows.index(-1)
             raise FormatError(
-                f"{source}: id {table['id'].iloc[i]} (line {i + 2}) is not among the questions given"
+                f"{source}: id {table['id'].iloc[i]} (line {line_of(source, i)}) is not among the questions given"
             )
         return table.assign(pert=questions.pert[rows], gene=questions.gene[rows])
     parts = table["id"].str.split("_")
@@ -116,8 +172,8 @@ def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path
     if len(ambiguous):
         i = int(ambiguous[0])
         raise FormatError(
-            f"{source} has no columns pert and gene, and the id {table['id'].iloc[i]} (line {i + 2}) does not "
-            "tell them apart; give the questions file (--questions)"
+            f"{source} has no columns pert and gene, and the id {table['id'].iloc[i]} "
+            f"(line {line_of(source, i)}) does not tell them apart; give the questions file (--questions)"
         )
     return table.assign(pert=parts.str[0], gene=parts.str[1])
 
@@ -125,14 +181,18 @@ def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path
 def read_predictions(path: Path | str) -> Predictions:
     """Predictions from a CSV with ``id,prediction_up,prediction_down``; a cell that is no number is an error."""
     table = read_table(path, required=("id", "prediction_up", "prediction_down"))
+    _no_blank(table, ("id",), path)
     up, down = (numbers(table[name], name, source=path) for name in ("prediction_up", "prediction_down"))
     return Predictions(table["id"].to_numpy(object), up, down)
 
 
 def numbers(column: pd.Series, name: str, *, source: Path | str) -> np.ndarray:
     """A text column as float64; FormatError with line and column where a cell is not a number."""
-    for i in np.flatnonzero(pd.to_numeric(column, errors="coerce").isna()):
-        raise FormatError(f"{source}: {name} must be a number; got {column.iloc[i]!r} (line {i + 2})")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        i = int(wrong[0])
+        raise FormatError(f"{source}: {name} must be a number; got {column.iloc[i]!r} (line {line_of(source, i)})")
     # to_numeric is off by one bit in every third number, which breaks ties; Python's float is exact.
     return column.to_numpy().astype(np.float64)
 
@@ -206,14 +266,21 @@ def _no_duplicates(ids: pd.Series, path: Path | str) -> None:
     repeated = np.flatnonzero(ids.duplicated().to_numpy())
     if len(repeated):
         i = int(repeated[0])
-        raise FormatError(f"{path}: an id may stand once; {ids.iloc[i]} stands again on line {i + 2}")
+        raise FormatError(f"{path}: an id may stand once; {ids.iloc[i]} stands again on line {line_of(path, i)}")
 
 
 def _no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
     for name in columns:
         blank = np.flatnonzero((table[name].str.strip() == "").to_numpy())
         if len(blank):
-            raise FormatError(f"{path}: column {name} is blank on line {int(blank[0]) + 2}")
+            raise FormatError(f"{path}: column {name} is blank on line {line_of(path, int(blank[0]))}")
+        padded = np.flatnonzero((table[name].str.strip() != table[name]).to_numpy())
+        if len(padded):
+            i = int(padded[0])
+            raise FormatError(
+                f"{path}: {name} must not begin or end with a blank; got {table[name].iloc[i]!r} "
+                f"(line {line_of(path, i)})"
+            )
 
 
 def _one_line(error: BaseException) -> str:
