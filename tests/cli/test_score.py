@@ -86,7 +86,7 @@ def test_reference_mode_refuses_in_the_published_words(files, capsys):
 
 def test_every_published_refusal_word_for_word(golden, tmp_path, capsys):
     for case in json.loads((golden / "challenge_metric.json").read_text()):
-        if case["kind"] not in ("overcalls", "nocol", "nonede", "inf", "missingrow", "random"):
+        if case["kind"] not in ("overcalls", "nocol", "nonede", "inf", "missingrow", "negative"):
             continue
         (tmp_path / "s.csv").write_text(case["solution"])
         (tmp_path / "p.csv").write_text(case["submission"])

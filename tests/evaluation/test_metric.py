@@ -90,6 +90,15 @@ def test_strict_refuses_what_cannot_be_meant(spoil, message):
     scored(truth, table.astype(str))  # unspoilt, as text, it passes
 
 
+def test_text_is_read_to_the_last_bit():
+    """Sums of exactly 0.5 are ties; one bit off, and they are not."""
+    truth, p = question_set()
+    p_up = p.p_up / 2
+    tied = Predictions(p.id, p_up, 0.5 - p_up)
+    assert scored(truth, tied).de_auroc == 0.5
+    assert scored(truth, table_of(tied).astype(object).map(str)).de_auroc == 0.5
+
+
 def test_a_sum_may_exceed_one_by_rounding():
     truth, p = question_set()
     p_up = np.full(200, 1 / 3)
