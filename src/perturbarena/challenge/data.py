@@ -2,7 +2,8 @@
 
 A file is downloaded once into a cache, or taken from a folder, and checked against its SHA-256 before it appears
 under its name. Where no hash is declared ("unpinned") the first copy's hash is written into ``lock.json`` in the
-cache, and every later copy must have it. The entries stand in ``catalogue/datasets.toml``; a new data set needs no code.
+cache, and every later copy must have it. The entries stand in ``catalogue/datasets.toml``; a new data set needs no
+code.
 """
 
 from __future__ import annotations

@@ -74,8 +74,10 @@ class Folds:
         FoldLeakError
             If a perturbation or a gene is given two different folds.
         InputError
-            If a row's perturbation or gene is given none.
+            If a row's perturbation or gene is given none, a fold is negative, or the columns differ in length.
         """
+        if len(pert) != len(gene):
+            raise InputError(f"each row needs a perturbation and a gene; got {len(pert)} and {len(gene)}")
         perts = _one_fold_each(pert_folds, "perturbation")
         genes = _one_fold_each(gene_folds, "gene")
         rows_pert = _look_up(pert, perts, "perturbation")
@@ -127,6 +129,8 @@ def _one_fold_each(folds: Mapping[str, int] | Sequence[tuple[str, int]], what: s
     for name, fold in pairs:
         if seen.setdefault(name, fold) != fold:
             raise FoldLeakError(f"{what} {name} stands in folds {seen[name]} and {fold}; it must stand in one")
+        if fold < 0:
+            raise InputError(f"a fold is 0 or more; {what} {name} has {fold}")
     return seen
 
 

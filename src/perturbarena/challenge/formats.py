@@ -219,8 +219,12 @@ def write_predictions(path: Path | str, predictions: Predictions) -> None:
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
     """Write a CSV atomically, with ``\\n`` line ends and floats that read back to the same bits."""
+    texts = table.select_dtypes(include="object")
+    bare_return = any("\r" in cell for name in texts for cell in texts[name] if isinstance(cell, str))
+    # pandas leaves a carriage return unquoted, and readers then see the end of a line
+    quoting = csv.QUOTE_NONNUMERIC if bare_return else csv.QUOTE_MINIMAL
     with atomic(path) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+        table.to_csv(file, index=False, lineterminator="\n", quoting=quoting)
 
 
 def write_json(path: Path | str, value: Any) -> None:
