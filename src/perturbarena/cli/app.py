@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
-from perturbarena.cli import challenge, data, parse, score, submit
+from perturbarena.cli import challenge, crossval, data, demo, parse, predict, run_tracks, score, submit
 
-GROUPS: tuple[ModuleType, ...] = (challenge, data, parse, score, submit)
+GROUPS: tuple[ModuleType, ...] = (demo, challenge, data, run_tracks, predict, crossval, parse, score, submit)
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
 
 HELP = """
