@@ -1,0 +1,425 @@
+"""A Perturb-seq screen from an AnnData file or object: counts, and what was done to each cell.
+
+This is the one place where a screen is refused. What comes out has raw counts, control cells, one label per
+cell and unique genes, so that nothing later needs to ask again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from perturbarena.errors import FormatError, InputError, MissingExtraError
+from perturbarena.screen import counts as raw_counts
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+ONE_BATCH: Final = "all"
+"""The batch of every cell where no batch column is given."""
+
+NOT_A_PERTURBATION: Final = frozenset(
+    {"", "nan", "none", "<na>", "unassigned", "unknown", "ambiguous", "multiple", "multiplet", "doublet"}
+)
+"""Labels, in lower case, of cells that nobody could assign; such cells are left out and counted."""
+
+CONTROL_WORDS: Final = ("control", "ctrl", "targeting", "ntc", "scramble", "safe", "neg", "aavs1")
+CONTROL_NAMES: Final = ("nt", "wt", "nc")
+"""What control cells are usually called; for naming a likely value in a message."""
+
+LISTED: Final = 8
+"""How many columns or values a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Counts of a Perturb-seq screen with what was done to each cell.
+
+    n cells × G genes. ``counts`` are non-negative integers held in any numeric type, CSR without stored zeros; it
+    may be the caller's own matrix and must not be written to. Control cells hold ``control`` under
+    ``perturbation``. ``batch`` is ``ONE_BATCH`` throughout where no batch column was given. ``guide`` is ``""``
+    for a cell without one. ``size_factor`` is as read from ``obs``, not rescaled. ``row`` says where each cell
+    stands in the source, ``dropped`` how many cells were left out under which label, ``source`` names the screen
+    in messages.
+    """
+
+    counts: sp.csr_matrix
+    genes: np.ndarray
+    perturbation: np.ndarray
+    control: str
+    batch: np.ndarray
+    guide: np.ndarray | None = None
+    size_factor: np.ndarray | None = None
+    source: str = "screen"
+    row: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_control(self) -> np.ndarray:
+        """Which cells are controls, shape (n,), bool."""
+        return self.perturbation == self.control
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is needed of an AnnData, wherever it lies; ``matrix`` opens X (None), a layer or raw."""
+
+    obs: pd.DataFrame
+    genes: Callable[[str | None], np.ndarray]
+    layers: tuple[str, ...]
+    matrix: Callable[[str | None], Any]
+    obsm: Callable[[str], Any]
+
+
+def read_screen(
+    path: Path | str,
+    *,
+    perturbation: str,
+    control: str,
+    batch: str | None = None,
+    guide: str | None = None,
+    size_factors: str | None = None,
+    layer: str | None = None,
+) -> Screen:
+    """A screen from ``.h5ad`` or ``.zarr``, of which only needed parts are read. Options: :func:`from_anndata`.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or no AnnData, or as :func:`from_anndata`.
+    MissingExtraError
+        If anndata is not installed.
+    """
+    with open_parts(path) as parts:
+        return _screen(
+            parts,
+            perturbation=perturbation,
+            control=control,
+            batch=batch,
+            guide=guide,
+            size_factors=size_factors,
+            layer=layer,
+            source=str(path),
+        )
+
+
+def from_anndata(
+    adata: AnnData,
+    *,
+    perturbation: str,
+    control: str,
+    batch: str | None = None,
+    guide: str | None = None,
+    size_factors: str | None = None,
+    layer: str | None = None,
+    source: str = "AnnData",
+) -> Screen:
+    """A screen from an AnnData, in memory or backed, sparse or dense.
+
+    Parameters
+    ----------
+    perturbation, control
+        The column of ``obs`` that says what was done to a cell, and what it says of control cells.
+    batch, guide, size_factors
+        Further columns of ``obs``.
+    layer
+        The layer with raw counts; X where None; ``raw`` means ``adata.raw`` unless a layer has that name.
+
+    Raises
+    ------
+    FormatError
+        If a column or layer is missing, values are no raw counts, a gene's name stands twice, a size factor is
+        not a positive number, or a cell has no batch.
+    InputError
+        If there are no control cells, nothing but control cells, or controls share no batch with any perturbation.
+    """
+    return _screen(
+        parts_of(adata),
+        perturbation=perturbation,
+        control=control,
+        batch=batch,
+        guide=guide,
+        size_factors=size_factors,
+        layer=layer,
+        source=source,
+    )
+
+
+def batches_without_controls(perturbation: np.ndarray, batch: np.ndarray, control: str) -> dict[str, list[str]]:
+    """Perturbations confounded with the batch: all their cells lie in batches without control cells.
+
+    Returns each such perturbation with its batches. Nothing tells its effect from its batches' effect.
+    """
+    controlled = set(batch[perturbation == control])
+    table = pd.DataFrame({"perturbation": perturbation, "batch": batch}).drop_duplicates()
+    confounded = {}
+    for name, rows in table.groupby("perturbation", sort=True):
+        batches = set(rows["batch"])
+        if name != control and not batches & controlled:
+            confounded[str(name)] = sorted(batches)
+    return confounded
+
+
+def _screen(
+    parts: _Parts,
+    *,
+    perturbation: str,
+    control: str,
+    batch: str | None,
+    guide: str | None,
+    size_factors: str | None,
+    layer: str | None,
+    source: str,
+) -> Screen:
+    control = str(control)
+    columns = {"perturbation": perturbation, "batch": batch, "guide": guide, "size-factors": size_factors}
+    for option, name in columns.items():
+        if name is not None:
+            require_column(parts.obs, name, option=option, source=source)
+    labels = texts(parts.obs[perturbation])
+    genes = _genes(parts, layer, source)
+    keep = _assigned(labels, control)
+    names, tally = np.unique(labels[~keep].astype(str), return_counts=True)
+    kept = labels[keep]
+    _require_controls(kept, control, perturbation, source)
+    batches = np.full(len(kept), ONE_BATCH, object) if batch is None else texts(parts.obs[batch])[keep]
+    if batch is not None:
+        _require_batches(kept, batches, control, batch, source)
+    return Screen(
+        counts=_counts(parts, layer, keep, source),
+        genes=genes,
+        perturbation=kept,
+        control=control,
+        batch=batches,
+        guide=None if guide is None else texts(parts.obs[guide])[keep],
+        size_factor=None if size_factors is None else _positive(parts.obs[size_factors], keep, source),
+        source=source,
+        row=np.flatnonzero(keep),
+        dropped=dict(zip(names.tolist(), tally.tolist(), strict=True)),
+    )
+
+
+def texts(column: pd.Series) -> np.ndarray:
+    """A column as text, shape (n,), object; missing values are ``""``."""
+    codes, values = pd.factorize(column)
+    shared = np.array([*(str(value).strip() for value in values), ""], object)
+    return shared[codes]  # code −1, a missing value, takes the last
+
+
+def _assigned(labels: np.ndarray, control: str) -> np.ndarray:
+    codes, values = pd.factorize(labels)
+    real = np.array([value == control or value.lower() not in NOT_A_PERTURBATION for value in values], bool)
+    return real[codes]
+
+
+def require_column(obs: pd.DataFrame, name: str, *, option: str, source: str) -> None:
+    """FormatError with the columns there are, and a likely one, where ``obs`` lacks ``name``."""
+    if name in obs.columns:
+        return
+    if not len(obs.columns):
+        raise FormatError(f"{source}: obs has no column {name!r} (--{option}); it has no columns at all")
+    columns = [str(column) for column in obs.columns]
+    raise FormatError(
+        f"{source}: obs has no column {name!r} (--{option}); it has {_list(columns)}{_likely(name, columns)}"
+    )
+
+
+def _list(values: Sequence[str]) -> str:
+    more = f" and {len(values) - LISTED:,} more" if len(values) > LISTED else ""
+    return ", ".join(values[:LISTED]) + more
+
+
+def _likely(name: str, values: Sequence[str]) -> str:
+    lower = {value.lower(): value for value in reversed(values)}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
+
+
+def _genes(parts: _Parts, layer: str | None, source: str) -> np.ndarray:
+    if layer is not None and layer not in parts.layers:
+        there = f"it has {_list(parts.layers)}" if parts.layers else "it has none"
+        raise FormatError(
+            f"{source}: there is no layer {layer!r} (--layer); {there}{_likely(layer, parts.layers)}"
+        )
+    genes = parts.genes(layer)
+    names, tally = np.unique(genes.astype(str), return_counts=True)
+    twice = names[tally > 1]
+    if len(twice):
+        raise FormatError(
+            f"{source}: gene names must be unique; {len(twice):,} stand more than once ({_list(twice.tolist())}); "
+            "sum or rename them first, as by AnnData.var_names_make_unique()"
+        )
+    return genes
+
+
+def _require_controls(labels: np.ndarray, control: str, column: str, source: str) -> None:
+    names, tally = np.unique(labels.astype(str), return_counts=True)
+    if control in names:
+        if len(names) == 1:
+            raise InputError(f"{source}: every cell is {control!r} under {column!r}; perturbed cells are needed")
+        return
+    if not len(names):
+        raise InputError(f"{source}: no cell has a label under {column!r}; perturbed and control cells are needed")
+    by_number = [str(name) for name in names[np.argsort(-tally, kind="stable")]]
+    likely = _likely(control, by_number)
+    if not likely:
+        called = [name for name in by_number if any(word in name.lower() for word in CONTROL_WORDS)]
+        called += [name for name in by_number if name.lower() in CONTROL_NAMES]
+        likely = f"; did you mean {called[0]!r}?" if called else ""
+    raise InputError(
+        f"{source}: control cells are needed, and no cell is {control!r} (--control) under {column!r}; "
+        f"the values there are {_list(by_number)}{likely}"
+    )
+
+
+def _require_batches(labels: np.ndarray, batches: np.ndarray, control: str, column: str, source: str) -> None:
+    if (blank := int((batches == "").sum())) > 0:
+        raise FormatError(f"{source}: every cell needs a batch; {blank:,} have none under {column!r} (--batch)")
+    confounded = batches_without_controls(labels, batches, control)
+    if len(confounded) == len(set(labels)) - 1:
+        with_controls = sorted(set(batches[labels == control]))
+        raise InputError(
+            f"{source}: batch and perturbation are confounded: the {control!r} cells lie in "
+            f"{column} {_list(with_controls)}, where no perturbed cell lies, so no effect can be told from the "
+            "batch's; controls are needed in the batches of the perturbed cells (or leave --batch out)"
+        )
+
+
+def _positive(column: pd.Series, keep: np.ndarray, source: str) -> np.ndarray:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)[keep]
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if len(wrong):
+        cell = np.flatnonzero(keep)[wrong[0]]
+        raise FormatError(
+            f"{source}: size factors (--size-factors {column.name}) must be positive numbers; {len(wrong):,} are "
+            f"not, such as {column.iloc[cell]!r} (cell {column.index[cell]})"
+        )
+    return values
+
+
+def _counts(parts: _Parts, layer: str | None, keep: np.ndarray, source: str) -> sp.csr_matrix:
+    matrix = parts.matrix(layer)
+    where = f"{'X' if layer is None else f'layer {layer!r}'} of {source}"
+    if matrix is None:
+        there = f"; it has the layers {_list(parts.layers)} (--layer)" if parts.layers else ""
+        raise FormatError(f"{where} is not there; raw counts are needed{there}")
+    try:
+        return raw_counts.to_csr(matrix, keep=keep, where=where)
+    except FormatError as error:
+        better = [name for name in parts.layers if name != layer and raw_counts.looks_raw(parts.matrix(name))]
+        if layer is not None and raw_counts.looks_raw(parts.matrix(None)):
+            raise FormatError(f"{error}: X holds them, leave --layer out") from error
+        advice = (
+            f"layer {better[0]!r} holds them, pass --layer {better[0]}"
+            if better
+            else "no other matrix of it holds them, so go back to the counts that came from the aligner"
+        )
+        raise FormatError(f"{error}: {advice}") from error
+
+
+def parts_of(adata: AnnData) -> _Parts:
+    """The parts of an AnnData object."""
+    raw = adata.raw is not None and "raw" not in adata.layers
+    names = tuple(str(name) for name in adata.layers) + (("raw",) if raw else ())
+
+    def matrix(layer: str | None) -> Any:
+        if layer is None:
+            return adata.X
+        return adata.raw.X if raw and layer == "raw" else adata.layers[layer]
+
+    def genes(layer: str | None) -> np.ndarray:
+        return (adata.raw if raw and layer == "raw" else adata).var_names.to_numpy(object)
+
+    return _Parts(cast(pd.DataFrame, adata.obs), genes, names, matrix, adata.obsm.get)
+
+
+@contextlib.contextmanager
+def open_parts(path: Path | str) -> Iterator[_Parts]:
+    """The parts of a file, its matrices still on disk.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or no AnnData.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FormatError(f"no such file: {path}")
+    _require_anndata()
+    if path.suffix == ".zarr":
+        import zarr
+
+        try:
+            group: Any = zarr.open_group(path, mode="r")
+        except (OSError, ValueError, KeyError) as error:
+            raise _not_anndata(path, "no zarr group") from error
+        yield _stored_parts(group, path)
+    elif path.suffix in (".h5ad", ".h5"):
+        import h5py
+
+        try:
+            file = h5py.File(path, "r")
+        except OSError as error:
+            raise _not_anndata(path, "no HDF5 file, or a damaged one") from error
+        with file:
+            yield _stored_parts(file, path)
+    else:
+        raise FormatError(f"{path}: a screen is read from .h5ad or .zarr; got {path.suffix or 'no suffix'}")
+
+
+def _require_anndata() -> None:
+    try:
+        import anndata  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "reading a screen needs anndata, which is not installed: pip install 'perturbarena[screen]'"
+        ) from error
+
+
+def _not_anndata(path: Path, why: str) -> FormatError:
+    return FormatError(f"{path} is no AnnData ({why}); a screen is an .h5ad or .zarr with X, obs and var")
+
+
+def _stored_parts(group: Any, path: Path) -> _Parts:
+    from anndata.io import read_elem, sparse_dataset
+
+    if "matrix" in group and "obs" not in group:
+        raise _not_anndata(
+            path, "it looks like Cell Ranger's; scanpy.read_10x_h5 reads it, add obs and write h5ad"
+        )
+    missing = [name for name in ("obs", "var") if name not in group]
+    if missing:
+        raise _not_anndata(path, f"it has no {missing[0]}")
+    if "encoding-type" not in group["obs"].attrs:  # written by anndata before 0.7
+        from anndata import read_h5ad
+
+        return parts_of(read_h5ad(path))
+    layers = tuple(group["layers"]) if "layers" in group else ()
+    raw = "raw" in group and "raw" not in layers
+    names = (*layers, "raw") if raw else layers
+
+    def frame(key: str) -> pd.DataFrame:
+        return cast(pd.DataFrame, read_elem(group[key]))
+
+    def matrix(layer: str | None) -> Any:
+        key = "X" if layer is None else "raw/X" if raw and layer == "raw" else f"layers/{layer}"
+        if key not in group:
+            return None
+        stored = group[key]
+        return sparse_dataset(stored) if "indptr" in stored else stored
+
+    def genes(layer: str | None) -> np.ndarray:
+        return frame("raw/var" if raw and layer == "raw" else "var").index.to_numpy(object)
+
+    def obsm(key: str) -> Any:
+        return read_elem(group[f"obsm/{key}"]) if f"obsm/{key}" in group else None
+
+    return _Parts(frame("obs"), genes, names, matrix, obsm)
