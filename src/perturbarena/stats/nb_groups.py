@@ -29,6 +29,9 @@ SE_SEPARATED: Final = 1e6
 NO_THETA: Final = -745.0
 """Stands for log 0: exp of it is the smallest positive float64."""
 
+LOG_LARGEST: Final = 600.0
+"""Products are cut before their logarithm can pass this; float64 ends at 709."""
+
 ESTIMATED: Final = 0
 ZERO_IN_PERTURBED: Final = -1
 ZERO_IN_CONTROL: Final = 1
@@ -72,11 +75,12 @@ def log_theta_of(theta):
 @nb.njit(cache=True, nogil=True, fastmath=_FAST)
 def count_sums(side, lo, hi, weight):
     """Σ y·p and Σ y·p² over non-zero counts, p = w·s/(1 + w·s)."""
+    s, y = side.size_factor[lo:hi], side.counts[lo:hi]
     yp, ypp = 0.0, 0.0
-    for i in range(lo, hi):
-        x = weight * side.size_factor[i]
+    for i in range(len(s)):  # a slice's own index is known to be in range, so that the loop is vectorised
+        x = weight * s[i]
         p = x / (1.0 + x)
-        t = side.counts[i] * p
+        t = y[i] * p
         yp += t
         ypp += t * p
     return yp, ypp
@@ -85,28 +89,35 @@ def count_sums(side, lo, hi, weight):
 @nb.njit(cache=True, nogil=True, fastmath=_FAST)
 def weighted_count(side, lo, hi):
     """Σ y·s over non-zero counts."""
+    s, y = side.size_factor[lo:hi], side.counts[lo:hi]
     out = 0.0
-    for i in range(lo, hi):
-        out += side.size_factor[i] * side.counts[i]
+    for i in range(len(s)):
+        out += s[i] * y[i]
     return out
 
 
+@nb.njit(cache=True, nogil=True, fastmath=_FAST)
+def _log_product_ratio(s, top, bottom):
+    """Σ log((1 + top·s)/(1 + bottom·s)) of a stretch so short that neither product overflows: two logarithms."""
+    above, below = 1.0, 1.0
+    for i in range(len(s)):
+        above *= 1.0 + top * s[i]
+        below *= 1.0 + bottom * s[i]
+    return np.log(above) - np.log(below)
+
+
 @nb.njit(cache=True, nogil=True)
-def log_ratio(side, lo, hi, top, bottom):
-    """Σ y·log((1 + top·s)/(1 + bottom·s)); small counts are multiplied up before one logarithm is taken."""
-    out, product = 0.0, 1.0
-    for i in range(lo, hi):
-        r = (1.0 + top * side.size_factor[i]) / (1.0 + bottom * side.size_factor[i])
-        y = side.counts[i]
-        if y <= 4.0 and 1e-20 < r < 1e20:
-            for _ in range(int(y)):
-                product *= r
-            if product > 1e100 or product < 1e-100:
-                out += np.log(product)
-                product = 1.0
-        else:
-            out += y * np.log(r)
-    return out + np.log(product)
+def log_ratio(side, lo, hi, largest_size, top, bottom):
+    """Σ y·log((1 + top·s)/(1 + bottom·s)) over non-zero counts whose size factors are at most ``largest_size``."""
+    s, y = side.size_factor[lo:hi], side.counts[lo:hi]
+    stretch = max(1, int(LOG_LARGEST / (1e-6 + np.log1p(max(top, bottom) * largest_size))))
+    out = 0.0
+    for first in range(0, len(s), stretch):
+        out += _log_product_ratio(s[first : first + stretch], top, bottom)
+    for i in range(len(s)):
+        if y[i] > 1.0:
+            out += (y[i] - 1.0) * np.log((1.0 + top * s[i]) / (1.0 + bottom * s[i]))
+    return out
 
 
 @nb.njit(cache=True, nogil=True)
@@ -236,7 +247,8 @@ def deviance_gain(control, perturbed, gene, theta, fit, beta_p, beta):
             gain += fit.total[k, b] * (eta - beta[b])
             if theta > 0.0:
                 lo, hi = side.start[gene, b], side.start[gene, b + 1]
-                gain += log_ratio(side, lo, hi, np.exp(log_theta + beta[b]), np.exp(log_theta + eta))
+                largest = np.exp(side.sums[b, 5])
+                gain += log_ratio(side, lo, hi, largest, np.exp(log_theta + beta[b]), np.exp(log_theta + eta))
     return max(0.0, 2.0 * gain)
 
 
