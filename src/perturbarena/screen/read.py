@@ -6,19 +6,28 @@ cell and unique genes, so that nothing later needs to ask again.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from perturbarena.errors import FormatError, InputError, MissingExtraError
+from perturbarena.errors import FormatError, InputError
 from perturbarena.screen import counts as raw_counts
+from perturbarena.screen.guides import (
+    NONE,
+    SEVERAL,
+    SINGLE,
+    Assignment,
+    assignment_from,
+    perturbation_of_guides,
+)
+from perturbarena.screen.parts import Parts, open_parts, parts_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,6 +39,10 @@ NOT_A_PERTURBATION: Final = frozenset(
     {"", "nan", "none", "<na>", "unassigned", "unknown", "ambiguous", "multiple", "multiplet", "doublet"}
 )
 """Labels, in lower case, of cells that nobody could assign; such cells are left out and counted."""
+
+NO_GUIDE: Final = "(no guide)"
+SEVERAL_GUIDES: Final = "(several guides)"
+"""Under these, cells are counted that guide counts leave out."""
 
 CONTROL_WORDS: Final = ("control", "ctrl", "targeting", "ntc", "scramble", "safe", "neg", "aavs1")
 CONTROL_NAMES: Final = ("nt", "wt", "nc")
@@ -68,26 +81,16 @@ class Screen:
         return self.perturbation == self.control
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What is needed of an AnnData, wherever it lies; ``matrix`` opens X (None), a layer or raw."""
-
-    obs: pd.DataFrame
-    genes: Callable[[str | None], np.ndarray]
-    layers: tuple[str, ...]
-    matrix: Callable[[str | None], Any]
-    obsm: Callable[[str], Any]
-
-
 def read_screen(
     path: Path | str,
     *,
-    perturbation: str,
+    perturbation: str | None,
     control: str,
     batch: str | None = None,
     guide: str | None = None,
     size_factors: str | None = None,
     layer: str | None = None,
+    guide_counts: str | None = None,
 ) -> Screen:
     """A screen from ``.h5ad`` or ``.zarr``, of which only needed parts are read. Options: :func:`from_anndata`.
 
@@ -98,28 +101,21 @@ def read_screen(
     MissingExtraError
         If anndata is not installed.
     """
+    columns = _Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
     with open_parts(path) as parts:
-        return _screen(
-            parts,
-            perturbation=perturbation,
-            control=control,
-            batch=batch,
-            guide=guide,
-            size_factors=size_factors,
-            layer=layer,
-            source=str(path),
-        )
+        return _screen(parts, columns, str(path))
 
 
 def from_anndata(
     adata: AnnData,
     *,
-    perturbation: str,
+    perturbation: str | None,
     control: str,
     batch: str | None = None,
     guide: str | None = None,
     size_factors: str | None = None,
     layer: str | None = None,
+    guide_counts: str | None = None,
     source: str = "AnnData",
 ) -> Screen:
     """A screen from an AnnData, in memory or backed, sparse or dense.
@@ -127,11 +123,15 @@ def from_anndata(
     Parameters
     ----------
     perturbation, control
-        The column of ``obs`` that says what was done to a cell, and what it says of control cells.
+        The column of ``obs`` that says what was done to a cell, and what it says of control cells. None: it is
+        told from the names of the guides, those of controls becoming ``control``.
     batch, guide, size_factors
         Further columns of ``obs``.
     layer
         The layer with raw counts; X where None; ``raw`` means ``adata.raw`` unless a layer has that name.
+    guide_counts
+        A matrix of guide counts in ``obsm``: cells that hold no guide or several are left out, and guides come
+        from it where ``guide`` is None.
 
     Raises
     ------
@@ -141,16 +141,8 @@ def from_anndata(
     InputError
         If there are no control cells, nothing but control cells, or controls share no batch with any perturbation.
     """
-    return _screen(
-        parts_of(adata),
-        perturbation=perturbation,
-        control=control,
-        batch=batch,
-        guide=guide,
-        size_factors=size_factors,
-        layer=layer,
-        source=source,
-    )
+    columns = _Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
+    return _screen(parts_of(adata), columns, source)
 
 
 def batches_without_controls(perturbation: np.ndarray, batch: np.ndarray, control: str) -> dict[str, list[str]]:
@@ -168,43 +160,72 @@ def batches_without_controls(perturbation: np.ndarray, batch: np.ndarray, contro
     return confounded
 
 
-def _screen(
-    parts: _Parts,
-    *,
-    perturbation: str,
-    control: str,
-    batch: str | None,
-    guide: str | None,
-    size_factors: str | None,
-    layer: str | None,
-    source: str,
-) -> Screen:
-    control = str(control)
-    columns = {"perturbation": perturbation, "batch": batch, "guide": guide, "size-factors": size_factors}
-    for option, name in columns.items():
-        if name is not None:
-            require_column(parts.obs, name, option=option, source=source)
-    labels = texts(parts.obs[perturbation])
-    genes = _genes(parts, layer, source)
-    keep = _assigned(labels, control)
-    names, tally = np.unique(labels[~keep].astype(str), return_counts=True)
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    perturbation: str | None
+    control: str
+    batch: str | None
+    guide: str | None
+    size_factors: str | None
+    layer: str | None
+    guide_counts: str | None
+
+
+def _screen(parts: Parts, columns: _Columns, source: str) -> Screen:
+    control = str(columns.control)
+    for option in ("perturbation", "batch", "guide", "size_factors"):
+        if (name := getattr(columns, option)) is not None:
+            require_column(parts.obs, name, option=option.replace("_", "-"), source=source)
+    genes = _genes(parts, columns.layer, source)
+    assignment = (
+        None if columns.guide_counts is None else assignment_from(parts, columns.guide_counts, source=source)
+    )
+    guide = _guides(parts, columns, assignment)
+    labels, called = _labels(parts, columns, guide, source)
+    single = np.ones(len(labels), bool) if assignment is None else assignment.status == SINGLE
+    keep = _assigned(labels, control) & single
+    dropped = Counter(labels[single & ~keep])
+    if assignment is not None:
+        words = {NO_GUIDE: NONE, SEVERAL_GUIDES: SEVERAL}
+        dropped += Counter({word: int((assignment.status == status).sum()) for word, status in words.items()})
     kept = labels[keep]
-    _require_controls(kept, control, perturbation, source)
-    batches = np.full(len(kept), ONE_BATCH, object) if batch is None else texts(parts.obs[batch])[keep]
-    if batch is not None:
-        _require_batches(kept, batches, control, batch, source)
+    _require_controls(kept, control, called, source)
+    batches = np.full(len(kept), ONE_BATCH, object)
+    if columns.batch is not None:
+        batches = texts(parts.obs[columns.batch])[keep]
+        _require_batches(kept, batches, control, columns.batch, source)
+    factor = None if columns.size_factors is None else _positive(parts.obs[columns.size_factors], keep, source)
     return Screen(
-        counts=_counts(parts, layer, keep, source),
+        counts=_counts(parts, columns.layer, keep, source),
         genes=genes,
         perturbation=kept,
         control=control,
         batch=batches,
-        guide=None if guide is None else texts(parts.obs[guide])[keep],
-        size_factor=None if size_factors is None else _positive(parts.obs[size_factors], keep, source),
+        guide=None if guide is None else guide[keep],
+        size_factor=factor,
         source=source,
         row=np.flatnonzero(keep),
-        dropped=dict(zip(names.tolist(), tally.tolist(), strict=True)),
+        dropped=dict(sorted(dropped.items())),
     )
+
+
+def _guides(parts: Parts, columns: _Columns, assignment: Assignment | None) -> np.ndarray | None:
+    if columns.guide is not None:
+        return texts(parts.obs[columns.guide])
+    return None if assignment is None else assignment.guide
+
+
+def _labels(parts: Parts, columns: _Columns, guide: np.ndarray | None, source: str) -> tuple[np.ndarray, str]:
+    """What was done to each cell, and where that was read."""
+    if columns.perturbation is not None:
+        return texts(parts.obs[columns.perturbation]), columns.perturbation
+    if guide is None:
+        raise InputError(
+            f"{source}: what was done to a cell must be named: a column of obs (--perturbation), or one with "
+            "guides (--guide), or guide counts (--guide-counts)"
+        )
+    real = np.array([name if name.lower() not in NOT_A_PERTURBATION else "" for name in guide], object)
+    return perturbation_of_guides(real, control=str(columns.control)), columns.guide or str(columns.guide_counts)
 
 
 def texts(column: pd.Series) -> np.ndarray:
@@ -243,7 +264,7 @@ def _likely(name: str, values: Sequence[str]) -> str:
     return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
-def _genes(parts: _Parts, layer: str | None, source: str) -> np.ndarray:
+def _genes(parts: Parts, layer: str | None, source: str) -> np.ndarray:
     if layer is not None and layer not in parts.layers:
         there = f"it has {_list(parts.layers)}" if parts.layers else "it has none"
         raise FormatError(
@@ -305,7 +326,7 @@ def _positive(column: pd.Series, keep: np.ndarray, source: str) -> np.ndarray:
     return values
 
 
-def _counts(parts: _Parts, layer: str | None, keep: np.ndarray, source: str) -> sp.csr_matrix:
+def _counts(parts: Parts, layer: str | None, keep: np.ndarray, source: str) -> sp.csr_matrix:
     matrix = parts.matrix(layer)
     where = f"{'X' if layer is None else f'layer {layer!r}'} of {source}"
     if matrix is None:
@@ -323,103 +344,3 @@ def _counts(parts: _Parts, layer: str | None, keep: np.ndarray, source: str) -> 
             else "no other matrix of it holds them, so go back to the counts that came from the aligner"
         )
         raise FormatError(f"{error}: {advice}") from error
-
-
-def parts_of(adata: AnnData) -> _Parts:
-    """The parts of an AnnData object."""
-    raw = adata.raw is not None and "raw" not in adata.layers
-    names = tuple(str(name) for name in adata.layers) + (("raw",) if raw else ())
-
-    def matrix(layer: str | None) -> Any:
-        if layer is None:
-            return adata.X
-        return adata.raw.X if raw and layer == "raw" else adata.layers[layer]
-
-    def genes(layer: str | None) -> np.ndarray:
-        return (adata.raw if raw and layer == "raw" else adata).var_names.to_numpy(object)
-
-    return _Parts(cast(pd.DataFrame, adata.obs), genes, names, matrix, adata.obsm.get)
-
-
-@contextlib.contextmanager
-def open_parts(path: Path | str) -> Iterator[_Parts]:
-    """The parts of a file, its matrices still on disk.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or no AnnData.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FormatError(f"no such file: {path}")
-    _require_anndata()
-    if path.suffix == ".zarr":
-        import zarr
-
-        try:
-            group: Any = zarr.open_group(path, mode="r")
-        except (OSError, ValueError, KeyError) as error:
-            raise _not_anndata(path, "no zarr group") from error
-        yield _stored_parts(group, path)
-    elif path.suffix in (".h5ad", ".h5"):
-        import h5py
-
-        try:
-            file = h5py.File(path, "r")
-        except OSError as error:
-            raise _not_anndata(path, "no HDF5 file, or a damaged one") from error
-        with file:
-            yield _stored_parts(file, path)
-    else:
-        raise FormatError(f"{path}: a screen is read from .h5ad or .zarr; got {path.suffix or 'no suffix'}")
-
-
-def _require_anndata() -> None:
-    try:
-        import anndata  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "reading a screen needs anndata, which is not installed: pip install 'perturbarena[screen]'"
-        ) from error
-
-
-def _not_anndata(path: Path, why: str) -> FormatError:
-    return FormatError(f"{path} is no AnnData ({why}); a screen is an .h5ad or .zarr with X, obs and var")
-
-
-def _stored_parts(group: Any, path: Path) -> _Parts:
-    from anndata.io import read_elem, sparse_dataset
-
-    if "matrix" in group and "obs" not in group:
-        raise _not_anndata(
-            path, "it looks like Cell Ranger's; scanpy.read_10x_h5 reads it, add obs and write h5ad"
-        )
-    missing = [name for name in ("obs", "var") if name not in group]
-    if missing:
-        raise _not_anndata(path, f"it has no {missing[0]}")
-    if "encoding-type" not in group["obs"].attrs:  # written by anndata before 0.7
-        from anndata import read_h5ad
-
-        return parts_of(read_h5ad(path))
-    layers = tuple(group["layers"]) if "layers" in group else ()
-    raw = "raw" in group and "raw" not in layers
-    names = (*layers, "raw") if raw else layers
-
-    def frame(key: str) -> pd.DataFrame:
-        return cast(pd.DataFrame, read_elem(group[key]))
-
-    def matrix(layer: str | None) -> Any:
-        key = "X" if layer is None else "raw/X" if raw and layer == "raw" else f"layers/{layer}"
-        if key not in group:
-            return None
-        stored = group[key]
-        return sparse_dataset(stored) if "indptr" in stored else stored
-
-    def genes(layer: str | None) -> np.ndarray:
-        return frame("raw/var" if raw and layer == "raw" else "var").index.to_numpy(object)
-
-    def obsm(key: str) -> Any:
-        return read_elem(group[f"obsm/{key}"]) if f"obsm/{key}" in group else None
-
-    return _Parts(frame("obs"), genes, names, matrix, obsm)
