@@ -79,9 +79,9 @@ class Labels(_Rules):
     """Definition of "down"."""
     none: Text
     """Definition of "none"."""
-    max_fdr: Annotated[float, Field(gt=0, lt=1)]
-    """A gene is called moved below this false discovery rate."""
-    min_abs_log2fc: Annotated[float, Field(ge=0)]
+    max_fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """A gene is called moved below this false discovery rate; absent where labels were made another way."""
+    min_abs_log2fc: Annotated[float, Field(ge=0)] | None = None
     """… and at or above this absolute shrunken log2 fold change."""
 
 

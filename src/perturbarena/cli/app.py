@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
-from perturbarena.cli import challenge, data, parse, score, submit
+from perturbarena.cli import challenge, crossval, data, demo, parse, predict, run_tracks, score, submit
 
-GROUPS: tuple[ModuleType, ...] = (challenge, data, parse, score, submit)
+GROUPS: tuple[ModuleType, ...] = (demo, challenge, data, run_tracks, predict, crossval, parse, score, submit)
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
 
 HELP = """
@@ -37,9 +37,17 @@ def build() -> typer.Typer:
     return app
 
 
-def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _root(
+    # a callback of its own, because the group's body runs only once a command is named
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    del version  # its callback has dealt with it

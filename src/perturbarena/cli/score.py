@@ -84,10 +84,11 @@ def score(
         settings = {"mode": mode, "track": track, "usage": usage, "challenge": challenge}
         print_json(result.as_json() | settings | {"resamples": resamples, "seed": seed})
     else:
-        _print(result, title=predictions.name, resamples=resamples)
+        print_score(result, title=predictions.name, resamples=resamples)
 
 
-def _print(result: ScoreResult, *, title: str, resamples: int) -> None:
+def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:
+    """The table of a scored run: each measure with its interval and what it rests on."""
     from rich import box
     from rich.table import Table
 

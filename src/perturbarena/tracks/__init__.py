@@ -8,5 +8,19 @@ from perturbarena.tracks.parsing import (
     parse_answers,
     parse_report,
 )
+from perturbarena.tracks.transfer import BASES, TransferAnswers, TransferModel, fit_transfer
+from perturbarena.tracks.transfer_models import TransferSettings
 
-__all__ = ["DEFAULT_LETTERS", "ParseReport", "ParsedAnswer", "parse_answer", "parse_answers", "parse_report"]
+__all__ = [
+    "BASES",
+    "DEFAULT_LETTERS",
+    "ParseReport",
+    "ParsedAnswer",
+    "TransferAnswers",
+    "TransferModel",
+    "TransferSettings",
+    "fit_transfer",
+    "parse_answer",
+    "parse_answers",
+    "parse_report",
+]

@@ -1,0 +1,186 @@
+"""The two models that answer a yes-or-no question about a row, and the average of their probabilities.
+
+Both are ridge regressions with a closed form, so that the 25 fits of a cross-validation take seconds: one on the
+rows' features, one on the features of a Gaussian kernel in few dimensions (Nyström).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit, logit
+
+from perturbarena.errors import InputError
+from perturbarena.tracks.transfer_design import Rows
+
+EIGENVALUE_FLOOR: Final = 1e-8
+"""Directions of the landmarks' kernel with a smaller share of the largest eigenvalue are rounding errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferSettings:
+    """Settings of both heads, chosen with fold seeds 100–102 of the published training questions.
+
+    Attributes
+    ----------
+    ridge
+        λ of the linear model, in rows.
+    gene_variance
+        τ of the linear model: variance of what a gene does beyond its features, where a row's noise is λ.
+    kernel_ridge
+        λ of the kernel model.
+    kernel_scale
+        s² of the Gaussian kernel exp(−‖x − x'‖²/2s²), in units of a block's mean squared row length.
+    n_landmarks
+        Rows the kernel is spanned by. 300 and 600 give the same figures.
+    """
+
+    ridge: float = 2.0
+    gene_variance: float = 0.1
+    kernel_ridge: float = 1.0
+    kernel_scale: float = 3.0
+    n_landmarks: int = 300
+
+    def __post_init__(self) -> None:
+        for name in ("ridge", "kernel_ridge", "kernel_scale", "n_landmarks"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive; got {getattr(self, name)}")
+        if not self.gene_variance >= 0:
+            raise InputError(f"gene_variance must not be negative; got {self.gene_variance}")
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """f(x) = intercept + x·coefficients."""
+
+    intercept: float
+    coefficients: np.ndarray
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        """f of each row of ``x`` (n, d)."""
+        return self.intercept + x @ self.coefficients
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Features of the Gaussian kernel: φ(x) = k(x, landmarks) · whiten, so that φ(x)·φ(x') ≈ k(x, x')."""
+
+    landmarks: np.ndarray
+    whiten: np.ndarray
+    scale: float
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """φ of each row of ``x`` (n, e), shape (n, m)."""
+        return _gaussian(x, self.landmarks, self.scale) @ self.whiten
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Probability of "yes". Without models (training rows all of one answer) it is the base rate."""
+
+    base_rate: float
+    linear: Linear | None = None
+    kernel: Kernel | None = None
+    on_kernel: Linear | None = None
+
+    def probability(self, rows: Rows) -> np.ndarray:
+        """Mean of the two models' probabilities, shape (n,), strictly between 0 and 1 where there are models."""
+        if self.linear is None or self.kernel is None or self.on_kernel is None:
+            return np.full(len(rows.linear), self.base_rate)
+        by_features = self.linear.value(rows.linear)
+        by_kernel = self.on_kernel.value(self.kernel.features(rows.kernel))
+        return 0.5 * (_squash(by_features, self.base_rate) + _squash(by_kernel, self.base_rate))
+
+
+def fit_head(
+    rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: TransferSettings, rng: np.random.Generator
+) -> Head:
+    """Fit both models to ``yes`` (n,) bool.
+
+    Parameters
+    ----------
+    rows, yes
+        Training rows and their answers.
+    gene
+        The rows' target gene, shape (n,): rows of one gene are not independent witnesses.
+    settings, rng
+        See :class:`TransferSettings`; ``rng`` draws the landmarks.
+
+    Notes
+    -----
+    No rows at all (nothing moved) give the base rate 1/2.
+    """
+    if not len(yes) or yes.all() or not yes.any():
+        return Head(float(yes.mean()) if len(yes) else 0.5)
+    target = yes.astype(np.float64)
+    group = np.unique(gene.astype(str), return_inverse=True)[1]
+    linear = ridge(rows.linear, target, penalty=settings.ridge, group=group, group_variance=settings.gene_variance)
+    kernel = _nystroem(rows.kernel, settings, rng)
+    no_group = np.arange(len(target))
+    on_kernel = ridge(kernel.features(rows.kernel), target, penalty=settings.kernel_ridge, group=no_group)
+    return Head(float(target.mean()), linear, kernel, on_kernel)
+
+
+def ridge(
+    x: np.ndarray, y: np.ndarray, *, penalty: float, group: np.ndarray, group_variance: float = 0.0
+) -> Linear:
+    """Ridge regression in which rows of one group share an unexplained part.
+
+    y = a + x·b + u_group + e,  b ~ N(0, I),  u ~ N(0, τ),  e ~ N(0, λ).  The covariance of a group of n rows,
+    λI + τ11', is whitened by subtracting c times the group's mean from each row, c = 1 − (1 + nτ/λ)^(−1/2);
+    then b minimises ‖y − a − x·b‖² + λ‖b‖² with a by generalised least squares.
+
+    Parameters
+    ----------
+    x, y
+        Shape (n, d) and (n,).
+    penalty, group_variance
+        λ > 0 and τ ≥ 0. With τ = 0 this is plain ridge regression.
+    group
+        Codes 0 … g − 1, shape (n,).
+
+    Notes
+    -----
+    Henderson CR, Biometrics 31:423 (1975), doi:10.2307/2529430, for such mixed models.
+    """
+    columns = np.column_stack([x, y, np.ones(len(y))])
+    if group_variance:
+        columns = _whiten(columns, group, group_variance / penalty)
+    x_w, one_w = columns[:, :-2], columns[:, -1]
+    normal = x_w.T @ x_w
+    normal[np.diag_indices_from(normal)] += penalty
+    solved = cho_solve(cho_factor(normal, overwrite_a=True), x_w.T @ columns[:, -2:])
+    residual = columns[:, -2:] - x_w @ solved
+    intercept = float((one_w @ residual[:, 0]) / (one_w @ residual[:, 1]))
+    return Linear(intercept, solved[:, 0] - intercept * solved[:, 1])
+
+
+def _whiten(columns: np.ndarray, group: np.ndarray, ratio: float) -> np.ndarray:
+    size = np.bincount(group)
+    order = np.argsort(group, kind="stable")
+    sums = np.add.reduceat(columns[order], np.concatenate([[0], np.cumsum(size)[:-1]]), axis=0)
+    shrink = 1 - 1 / np.sqrt(1 + size * ratio)
+    return columns - ((shrink / size)[:, None] * sums)[group]
+
+
+def _nystroem(x: np.ndarray, settings: TransferSettings, rng: np.random.Generator) -> Kernel:
+    """Williams & Seeger, NIPS 13:682 (2001): the kernel spanned by landmark rows."""
+    chosen = rng.choice(len(x), size=min(settings.n_landmarks, len(x)), replace=False)
+    landmarks = x[np.sort(chosen)]
+    values, vectors = np.linalg.eigh(_gaussian(landmarks, landmarks, settings.kernel_scale))
+    kept = values > EIGENVALUE_FLOOR * values[-1]
+    return Kernel(landmarks, vectors[:, kept] / np.sqrt(values[kept]), settings.kernel_scale)
+
+
+def _gaussian(a: np.ndarray, b: np.ndarray, scale: float) -> np.ndarray:
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.exp(np.maximum(squared, 0.0) / (-2 * scale))
+
+
+def _squash(value: np.ndarray, base_rate: float) -> np.ndarray:
+    """A regression's value as a probability: equal to it near the base rate, never 0 or 1, order kept."""
+    slope = 1 / (base_rate * (1 - base_rate))
+    return expit(logit(base_rate) + slope * (value - base_rate))

@@ -1,0 +1,1 @@
+"""Recipes that need several rooms, one file each."""
