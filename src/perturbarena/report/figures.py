@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from perturbarena.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE: Final = "#2166ac"
 GREY: Final = "#6b7280"
@@ -64,6 +66,33 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
     InputError
         If the file name does not end in .png, .svg or .pdf.
     """
+    with _figure(path, title=title, size=(4.0 * len(curves) + 4.2, 4.1)) as figure:
+        axes = figure.subplots(1, len(curves) + 1)
+        for axis, curve in zip(axes[:-1], curves, strict=True):
+            _draw_roc(axis, curve)
+        _draw_measures(axes[-1], measures)
+
+
+def draw_qq(path: Path | str, *, expected: np.ndarray, observed: np.ndarray, title: str) -> None:
+    """Draw observed against expected −log10 p, shape (k,), with the diagonal that a true null follows.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`.
+    """
+    with _figure(path, title=title, size=(4.4, 4.4)) as figure:
+        axis = figure.subplots()
+        top = float(np.max(expected)) * 1.04
+        axis.plot([0, top], [0, top], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.plot(expected, observed, "o", color=BLUE, markersize=3)
+        axis.set(xlabel="expected −log10 p", ylabel="observed −log10 p", xlim=(0, top))
+        axis.set_ylim(bottom=0)
+
+
+@contextlib.contextmanager
+def _figure(path: Path | str, *, title: str, size: tuple[float, float]) -> Iterator[Figure]:
+    """An empty figure in the house style; it is written when the block ends well."""
     path = Path(path)
     if path.suffix not in FORMATS:
         raise InputError(f"a figure's name ends in {', '.join(FORMATS)}; got {path.name}")
@@ -71,11 +100,8 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.0 * len(curves) + 4.2, 4.1), layout="constrained")
-        axes = figure.subplots(1, len(curves) + 1)
-        for axis, curve in zip(axes[:-1], curves, strict=True):
-            _draw_roc(axis, curve)
-        _draw_measures(axes[-1], measures)
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         with atomic(path, binary=True) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=160, metadata=_no_date(path.suffix))
