@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from perturbarena.cli import screen_effects
+from perturbarena.cli import screen_check, screen_effects
 
 app = typer.Typer(no_args_is_help=True, help="From Perturb-seq counts to effects.")
+screen_check.attach(app)
 screen_effects.attach(app)
 
 

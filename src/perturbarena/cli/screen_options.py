@@ -15,3 +15,9 @@ SizeFactorColumn = Annotated[
 ]
 LayerName = Annotated[str | None, typer.Option("--layer", help="The layer with raw counts, if X is not.")]
 CountOrAll = Annotated[str, typer.Option(help="A number, or all.")]
+GuideCountsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--guide-counts", help="Key of obsm with guide counts: cells with no guide or several are left out."
+    ),
+]

@@ -1,5 +1,6 @@
 """Perturb-seq counts → effects of every perturbation on every gene."""
 
+from perturbarena.screen.check import ScreenCheck, check_screen
 from perturbarena.screen.design import Design, design_screen
 from perturbarena.screen.effects import EffectSettings, estimate_effects
 from perturbarena.screen.features import GeneSelection, select_genes
@@ -13,6 +14,8 @@ __all__ = [
     "GeneSelection",
     "NullCalibration",
     "Screen",
+    "ScreenCheck",
+    "check_screen",
     "design_screen",
     "estimate_effects",
     "from_anndata",

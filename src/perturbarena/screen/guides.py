@@ -27,9 +27,10 @@ GUIDE_NAME: Final = r"^(.+?)(?:[_-][+-][_-].*|[-_.](?:sg|g|guide|grna)?\d+|(?:sg
 """Gene and number in a guide's name: STAT1g2, MYC-A, Stat1_3, JAK2-sg1, CCNE2_+_95907328.23-P1P2."""
 
 CONTROL_NAME: Final = (
-    r"(?i)^(?:non[-_ ]?target|nt(?:c|[-_ ]?(?:sg|g)?\d)|neg|scramble|safe|control|ctrl|no[-_ ]?site)"
+    r"(?i)^(?:sg|g)?(?:non[-_ ]?target(?:ing)?|ntc?|neg(?:ative)?|nc|scrambled?|control|ctrl"
+    r"|no[-_ ]?(?:site|target)|safe(?:[-_ ]?(?:target(?:ing)?|harbou?r))?|aavs1)(?=$|[-_ .]|(?:sg|g)?\d+$)"
 )
-"""How guides that aim at nothing are called."""
+"""How guides that aim at nothing are called; NT5E, NEGR1 and WT1 are genes and do not match."""
 
 NONE, SINGLE, SEVERAL = 0, 1, 2
 

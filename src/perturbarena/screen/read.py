@@ -7,11 +7,12 @@ cell and unique genes, so that nothing later needs to ask again.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ import scipy.sparse as sp
 from perturbarena.errors import FormatError, InputError
 from perturbarena.screen import counts as raw_counts
 from perturbarena.screen.guides import (
+    CONTROL_NAME,
     NONE,
     SEVERAL,
     SINGLE,
@@ -40,13 +42,13 @@ NOT_A_PERTURBATION: Final = frozenset(
 )
 """Labels, in lower case, of cells that nobody could assign; such cells are left out and counted."""
 
+NO_LABEL: Final = "(blank)"
 NO_GUIDE: Final = "(no guide)"
 SEVERAL_GUIDES: Final = "(several guides)"
-"""Under these, cells are counted that guide counts leave out."""
+"""Under these, cells are counted that have no label, or that guide counts leave out."""
 
-CONTROL_WORDS: Final = ("control", "ctrl", "targeting", "ntc", "scramble", "safe", "neg", "aavs1")
-CONTROL_NAMES: Final = ("nt", "wt", "nc")
-"""What control cells are usually called; for naming a likely value in a message."""
+CONTROL_WORDS: Final = r"(?i)targeting|control|ctrl|scrambl|unperturbed|^wt$|^wild[-_ ]?type$"
+"""In labels of control cells, besides the names of control guides; for naming a likely value in a message."""
 
 LISTED: Final = 8
 """How many columns or values a message lists."""
@@ -101,9 +103,9 @@ def read_screen(
     MissingExtraError
         If anndata is not installed.
     """
-    columns = _Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
+    columns = Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
     with open_parts(path) as parts:
-        return _screen(parts, columns, str(path))
+        return screen_of(parts, columns, str(path))
 
 
 def from_anndata(
@@ -141,8 +143,8 @@ def from_anndata(
     InputError
         If there are no control cells, nothing but control cells, or controls share no batch with any perturbation.
     """
-    columns = _Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
-    return _screen(parts_of(adata), columns, source)
+    columns = Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
+    return screen_of(parts_of(adata), columns, source)
 
 
 def batches_without_controls(perturbation: np.ndarray, batch: np.ndarray, control: str) -> dict[str, list[str]]:
@@ -160,8 +162,9 @@ def batches_without_controls(perturbation: np.ndarray, batch: np.ndarray, contro
     return confounded
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class Columns(NamedTuple):
+    """Which columns, layer and guide counts make a screen, and what control cells are called."""
+
     perturbation: str | None
     control: str
     batch: str | None
@@ -171,7 +174,8 @@ class _Columns:
     guide_counts: str | None
 
 
-def _screen(parts: Parts, columns: _Columns, source: str) -> Screen:
+def screen_of(parts: Parts, columns: Columns, source: str) -> Screen:
+    """The screen that :func:`from_anndata` describes, from an AnnData's parts."""
     control = str(columns.control)
     for option in ("perturbation", "batch", "guide", "size_factors"):
         if (name := getattr(columns, option)) is not None:
@@ -184,7 +188,7 @@ def _screen(parts: Parts, columns: _Columns, source: str) -> Screen:
     labels, called = _labels(parts, columns, guide, source)
     single = np.ones(len(labels), bool) if assignment is None else assignment.status == SINGLE
     keep = _assigned(labels, control) & single
-    dropped = Counter(labels[single & ~keep])
+    dropped = Counter(label or NO_LABEL for label in labels[single & ~keep])
     if assignment is not None:
         words = {NO_GUIDE: NONE, SEVERAL_GUIDES: SEVERAL}
         dropped += Counter({word: int((assignment.status == status).sum()) for word, status in words.items()})
@@ -209,13 +213,13 @@ def _screen(parts: Parts, columns: _Columns, source: str) -> Screen:
     )
 
 
-def _guides(parts: Parts, columns: _Columns, assignment: Assignment | None) -> np.ndarray | None:
+def _guides(parts: Parts, columns: Columns, assignment: Assignment | None) -> np.ndarray | None:
     if columns.guide is not None:
         return texts(parts.obs[columns.guide])
     return None if assignment is None else assignment.guide
 
 
-def _labels(parts: Parts, columns: _Columns, guide: np.ndarray | None, source: str) -> tuple[np.ndarray, str]:
+def _labels(parts: Parts, columns: Columns, guide: np.ndarray | None, source: str) -> tuple[np.ndarray, str]:
     """What was done to each cell, and where that was read."""
     if columns.perturbation is not None:
         return texts(parts.obs[columns.perturbation]), columns.perturbation
@@ -281,6 +285,11 @@ def _genes(parts: Parts, layer: str | None, source: str) -> np.ndarray:
     return genes
 
 
+def sounds_like_control(name: str) -> bool:
+    """Whether a label is one of those that control cells usually have."""
+    return re.search(CONTROL_NAME, name) is not None or re.search(CONTROL_WORDS, name) is not None
+
+
 def _require_controls(labels: np.ndarray, control: str, column: str, source: str) -> None:
     names, tally = np.unique(labels.astype(str), return_counts=True)
     if control in names:
@@ -292,8 +301,7 @@ def _require_controls(labels: np.ndarray, control: str, column: str, source: str
     by_number = [str(name) for name in names[np.argsort(-tally, kind="stable")]]
     likely = _likely(control, by_number)
     if not likely:
-        called = [name for name in by_number if any(word in name.lower() for word in CONTROL_WORDS)]
-        called += [name for name in by_number if name.lower() in CONTROL_NAMES]
+        called = [name for name in by_number if sounds_like_control(name)]
         likely = f"; did you mean {called[0]!r}?" if called else ""
     raise InputError(
         f"{source}: control cells are needed, and no cell is {control!r} (--control) under {column!r}; "
