@@ -14,6 +14,7 @@ from perturbarena.cli.screen_options import (
     BatchColumn,
     ControlValue,
     GuideColumn,
+    GuideCountsKey,
     LayerName,
     PerturbationColumn,
     SizeFactorColumn,
@@ -47,6 +48,7 @@ def effects(
     control: ControlValue = "control",
     batch: BatchColumn = None,
     guide: GuideColumn = None,
+    guide_counts: GuideCountsKey = None,
     size_factors: SizeFactorColumn = None,
     layer: LayerName = None,
     controls: Controls = "2000",
@@ -92,6 +94,7 @@ def effects(
         guide=guide,
         size_factors=size_factors,
         layer=layer,
+        guide_counts=guide_counts,
     )
     with _progress("perturbations") as progress:
         table = estimate_effects(cells, settings=settings, workers=workers, checkpoint=output, progress=progress)
@@ -111,6 +114,7 @@ def null(
         str, typer.Option("--null-unit", help="Column of obs that names a control cell's guide or control gene.")
     ] = "guide",
     nulls: Annotated[int, typer.Option(min=1, help="Artificial perturbations.")] = 500,
+    guide_counts: GuideCountsKey = None,
     size_factors: SizeFactorColumn = None,
     layer: LayerName = None,
     controls: Controls = "2000",
@@ -147,6 +151,7 @@ def null(
         guide=null_unit,
         size_factors=size_factors,
         layer=layer,
+        guide_counts=guide_counts,
     )
     with _progress("real perturbations") as real, _progress("nulls") as artificial:
         calibration = calibrate_screen(
