@@ -168,12 +168,7 @@ def estimate_effects(
             layer=layer,
         )
     )
-    design = design_screen(
-        screen,
-        min_cells=settings.min_cells,
-        n_controls=settings.controls,
-        rng=np.random.default_rng(settings.seed),
-    )
+    design = design_of(screen, settings)
     genes = select_genes(screen, settings.genes, flavor=settings.flavor)
     cells = Cells.of(screen, genes.positions)
     store = None if checkpoint is None else _Store.beside(checkpoint, screen, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -91,7 +92,9 @@ def write_effect_table(path: Path | str, table: AnnData) -> None:
     try:
         whole = part / path.name
         if path.suffix == ".zarr":
-            table.write_zarr(whole)
+            with warnings.catch_warnings():  # anndata announces which zarr version it will write one day
+                warnings.simplefilter("ignore", UserWarning)
+                table.write_zarr(whole)
             if path.is_dir():
                 path.rename(part / "replaced")
         else:
