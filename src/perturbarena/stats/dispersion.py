@@ -29,7 +29,8 @@ TOLERANCE: Final = 1e-6
 """Newton ends when log θ moves by less; convergence is quadratic."""
 MAX_STEP: Final = 2.5
 START: Final = 0.5
-"""Where the search starts when the moment estimate is not positive."""
+"""Where the search starts when the moment estimate is not above the search's lower end; rounding may make a zero
+slightly positive."""
 
 
 @nb.njit(cache=True, nogil=True)
@@ -158,7 +159,7 @@ def maximum_likelihood(control, perturbed, gene, fit, beta_p, exceed, largest, s
     if _slope_at_zero(control, perturbed, gene, fit, beta_p, exceed, largest) <= 0.0:
         return 0.0
     low, high = LOG_THETA_LOW, LOG_THETA_HIGH
-    x = np.log(start if start > 0.0 else START)
+    x = np.log(start) if start > np.exp(LOG_THETA_LOW) else np.log(START)
     for _ in range(100):
         u, h = _score(control, perturbed, gene, fit, beta_p, exceed, largest, x)
         if u > 0.0:
@@ -180,7 +181,8 @@ def local_median(mean: np.ndarray, theta: np.ndarray) -> np.ndarray:
 
     Genes are ordered by mean. Each takes the weighted median of the θ in a window of max(0.1·G, 100) genes around
     it, with weights φ(−3 … 3); genes nearer to an end than half a window take the nearest full window's. With
-    fewer genes than a window all take one interpolated weighted median.
+    fewer genes than a window all take one weighted median, interpolated if their number is even (sic: so the
+    reference has it).
 
     Parameters
     ----------
@@ -193,8 +195,8 @@ def local_median(mean: np.ndarray, theta: np.ndarray) -> np.ndarray:
         The trend, shape (G,).
     """
     n = len(mean)
-    half = int(max(0.1 * n, 100) // 2)
-    order = np.argsort(mean, kind="stable")
+    half = min(int(max(0.1 * n, 100) // 2), n // 2)
+    order = np.argsort(_rounded(mean), kind="stable")
     ordered = theta[order]
     if n - half < half + 1:
         return np.full(n, _interpolated_median(ordered, _normal_weights(n)))
@@ -205,6 +207,12 @@ def local_median(mean: np.ndarray, theta: np.ndarray) -> np.ndarray:
     trend = np.empty(n)
     trend[order] = np.r_[np.full(half, median[0]), median, np.full(half, median[-1])]
     return trend
+
+
+def _rounded(mean: np.ndarray) -> np.ndarray:
+    """Means on a grid of log 1e-7, so that rounding errors do not order genes whose means are the same."""
+    with np.errstate(divide="ignore"):
+        return np.round(np.log(mean) * 1e7)
 
 
 def _normal_weights(n: int) -> np.ndarray:

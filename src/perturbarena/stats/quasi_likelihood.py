@@ -70,7 +70,7 @@ def shrink(mean: np.ndarray, theta: np.ndarray, theta_trend: np.ndarray, *, df: 
         trend = np.ones_like(mean)
         if not on_spline.all():
             trend = fit_f(estimate, df, intercept).scale.copy()
-        trend[on_spline], df0, _ = fit_f(estimate[on_spline], df, natural_spline(np.log(mean[on_spline])))
+        trend[on_spline], df0, _ = fit_f(estimate[on_spline], df, _trend_basis(np.log(mean[on_spline])))
     shrunken = (df0 * trend + df * estimate) / (df0 + df) if np.isfinite(df0) else trend
     return QuasiDispersion(estimate, trend, shrunken, df0)
 
@@ -81,6 +81,15 @@ def f_test(deviance_gain: np.ndarray, quasi: QuasiDispersion, *, df: int) -> np.
     if not np.isfinite(quasi.df0):
         return special.chdtrc(1.0, statistic)
     return special.fdtrc(1.0, quasi.df0 + df, statistic)
+
+
+def _trend_basis(log_mean: np.ndarray) -> np.ndarray:
+    """The spline, or an intercept alone where too few distinct means carry it."""
+    if log_mean.min() < log_mean.max():
+        basis = natural_spline(log_mean)
+        if np.linalg.matrix_rank(basis) == basis.shape[1]:
+            return basis
+    return np.ones((len(log_mean), 1))
 
 
 def natural_spline(x: np.ndarray) -> np.ndarray:
