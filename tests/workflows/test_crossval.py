@@ -7,6 +7,7 @@ from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
 from perturbarena.evaluation import score_strict
 from perturbarena.knowledge import GeneFeatures, load_features
+from perturbarena.stats.auroc import rank
 from perturbarena.tracks import TransferSettings
 from perturbarena.workflows.crossval import cross_validate_transfer
 from perturbarena.workflows.predict import answer_transfer, grid, most_confident, read_names
@@ -102,12 +103,28 @@ def test_the_most_confident_have_a_basis(simulated):
     assert most_confident(table, 5).index.tolist() == [1, 2]
 
 
-def test_direction_on_the_published_questions(shared):
-    """One fold seed of the three in docs/benchmarks.md; the bar is the mean's."""
+@pytest.fixture(scope="module")
+def published(shared):
     data = shared / "data"
     cells = data / "screens/dixit_wt_bmdc_lps3h/dixit_wt_bmdc_lps3h_10x.h5ad"
     found = load_features(knowledge=data / "knowledge", coexpression=cells)
-    rows = read_labelled(data / "bioreasoning/train.csv")
-    answers = cross_validate_transfer(rows, found.blocks, n_folds=5, seed=0)
+    return read_labelled(data / "bioreasoning/train.csv"), found.blocks
+
+
+def test_direction_on_the_published_questions(published):
+    """The moved rows alone: the direction head learns from no others, and this takes a third of the time."""
+    rows, blocks = published
+    moved = rows.take(rows.is_de)
+    answers = cross_validate_transfer(moved, blocks, n_folds=5, seed=0)
     assert answers.n_fits == 25
-    assert score(rows, answers.predictions).dir_auroc >= 0.70
+    assert rank(moved.is_up, answers.predictions.p_up).value() >= 0.70
+
+
+@pytest.mark.slow  # three times 25 fits of both heads: 30 s
+def test_direction_on_the_published_questions_mean_of_three_fold_seeds(published):
+    rows, blocks = published
+    found = [
+        score(rows, cross_validate_transfer(rows, blocks, n_folds=5, seed=seed).predictions).dir_auroc
+        for seed in (0, 1, 2)
+    ]
+    assert np.mean(found) >= 0.70

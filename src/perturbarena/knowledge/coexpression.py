@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 N_DIMENSIONS: Final = 20
 MIN_CELLS: Final = 5
 """A gene seen in fewer cells has no correlation worth the name and gets no features."""
-SPREAD_FLOOR: Final = 1e-9
+SPREAD_FLOOR: Final = 1e-6
 """A standard deviation below this is a constant's rounding error."""
 
 

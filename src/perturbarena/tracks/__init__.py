@@ -8,7 +8,7 @@ from perturbarena.tracks.parsing import (
     parse_answers,
     parse_report,
 )
-from perturbarena.tracks.transfer import BASES, TransferAnswers, TransferModel, fit_transfer
+from perturbarena.tracks.transfer import BASES, TransferAnswers, TransferModel, count_basis, fit_transfer
 from perturbarena.tracks.transfer_models import TransferSettings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "TransferAnswers",
     "TransferModel",
     "TransferSettings",
+    "count_basis",
     "fit_transfer",
     "parse_answer",
     "parse_answers",

@@ -48,6 +48,11 @@ class TransferAnswers:
     basis: np.ndarray
 
 
+def count_basis(basis: np.ndarray) -> dict[str, int]:
+    """How many answers rest on what, the best first, every kind named."""
+    return {name: int((basis == name).sum()) for name in reversed(BASES)}
+
+
 @dataclass(frozen=True, slots=True)
 class TransferModel:
     """A fitted predictor: how names become features, and one head each for DE and DIR."""
@@ -90,7 +95,8 @@ def fit_transfer(
     Raises
     ------
     InputError
-        If there are no training rows, no blocks, or no perturbation and no gene of the training rows has features.
+        If there are no training rows, no blocks, or the training rows' genes and perturbations
+        have no features that differ.
     """
     if not len(train):
         raise InputError("the predictor needs training rows; got none")

@@ -35,8 +35,8 @@ WEIGHTS: Final[Mapping[str, Weights]] = {
 """Chosen with fold seeds 100–102 of the published training questions, see docs/transfer.md."""
 ANY_BLOCK: Final = Weights(gene=1.0, pert=1.0, gene_kernel=1.0, pert_kernel=1.0)
 """For blocks nobody has tried, and for gene sets where nothing else describes the target gene."""
-STANDARDISED: Final = frozenset({"expression", "features"})
-"""Blocks whose columns are brought to one variance. The others come out of a decomposition; sizes are meant."""
+DECOMPOSED: Final = frozenset({"coexpression", "gene_sets"})
+"""Blocks out of a decomposition, where a column's size is meant; those of others are brought to one variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Design:
         Raises
         ------
         InputError
-            If there are no blocks, or none of the training rows' names has features.
+            If there are no blocks, or the training rows' names have no features that differ.
         """
         if not features:
             raise InputError("the predictor needs at least one block of gene features; got none")
@@ -86,11 +86,7 @@ class Design:
         scaled = (_scaled(block, names, w) for block, w in zip(features, weights, strict=True))
         blocks = tuple(block for block in scaled if block is not None)
         if not blocks:
-            known = next((block.genes[0] for block in features if len(block)), "nothing")
-            raise InputError(
-                f"none of the {len(names)} genes and perturbations of the training rows has features; "
-                f"the rows name {names[0]}, the features {known}: are they of one species?"
-            )
+            raise InputError(_why_nothing_varies(names, features))
         return cls(blocks)
 
     def rows(self, pert: np.ndarray, gene: np.ndarray) -> Rows:
@@ -120,6 +116,20 @@ def _weights(names: Sequence[str]) -> list[Weights]:
     return weights
 
 
+def _why_nothing_varies(names: np.ndarray, features: Sequence[GeneFeatures]) -> str:
+    known = sorted({name for block in features for name in names[block.positions(names) >= 0]})
+    if known:
+        return (
+            f"the training rows' genes need features that differ; {len(known)} of {len(names)} genes and "
+            f"perturbations have features, all the same (e.g. {known[0]})"
+        )
+    listed = next((block.genes[0] for block in features if len(block)), "nothing")
+    return (
+        f"none of the {len(names)} genes and perturbations of the training rows has features; "
+        f"the rows name {names[0]}, the features {listed}: are they of one species?"
+    )
+
+
 def _scaled(block: GeneFeatures, names: np.ndarray, weights: Weights) -> _Block | None:
     """The block with mean 0 and mean squared row length 1 over ``names``; None where nothing varies."""
     at = block.positions(names)
@@ -127,7 +137,7 @@ def _scaled(block: GeneFeatures, names: np.ndarray, weights: Weights) -> _Block 
     if not len(known):
         return None
     matrix = block.matrix - known.mean(axis=0)
-    if block.name in STANDARDISED:
+    if block.name not in DECOMPOSED:
         spread = known.std(axis=0)
         matrix = np.divide(matrix, spread, where=spread > 0, out=np.zeros_like(matrix))
     length = np.sqrt((matrix[at[at >= 0]] ** 2).sum(axis=1).mean())

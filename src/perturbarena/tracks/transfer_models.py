@@ -36,6 +36,8 @@ class TransferSettings:
         s² of the Gaussian kernel exp(−‖x − x'‖²/2s²), in units of a block's mean squared row length.
     n_landmarks
         Rows the kernel is spanned by. 300 and 600 give the same figures.
+    kernel_share
+        Weight of the kernel model's probability in the mean; 0 is the linear model alone, 1 the kernel model.
     """
 
     ridge: float = 2.0
@@ -43,11 +45,14 @@ class TransferSettings:
     kernel_ridge: float = 1.0
     kernel_scale: float = 3.0
     n_landmarks: int = 300
+    kernel_share: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("ridge", "kernel_ridge", "kernel_scale", "n_landmarks"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive; got {getattr(self, name)}")
+        if not 0 <= self.kernel_share <= 1:
+            raise InputError(f"kernel_share must lie in [0, 1]; got {self.kernel_share}")
         if not self.gene_variance >= 0:
             raise InputError(f"gene_variance must not be negative; got {self.gene_variance}")
 
@@ -85,14 +90,15 @@ class Head:
     linear: Linear | None = None
     kernel: Kernel | None = None
     on_kernel: Linear | None = None
+    kernel_share: float = 0.5
 
     def probability(self, rows: Rows) -> np.ndarray:
-        """Mean of the two models' probabilities, shape (n,), strictly between 0 and 1 where there are models."""
+        """Weighted mean of the models' probabilities, shape (n,); never 0 or 1 where there are models."""
         if self.linear is None or self.kernel is None or self.on_kernel is None:
             return np.full(len(rows.linear), self.base_rate)
-        by_features = self.linear.value(rows.linear)
-        by_kernel = self.on_kernel.value(self.kernel.features(rows.kernel))
-        return 0.5 * (_squash(by_features, self.base_rate) + _squash(by_kernel, self.base_rate))
+        by_features = _squash(self.linear.value(rows.linear), self.base_rate)
+        by_kernel = _squash(self.on_kernel.value(self.kernel.features(rows.kernel)), self.base_rate)
+        return (1 - self.kernel_share) * by_features + self.kernel_share * by_kernel
 
 
 def fit_head(
@@ -121,7 +127,7 @@ def fit_head(
     kernel = _nystroem(rows.kernel, settings, rng)
     no_group = np.arange(len(target))
     on_kernel = ridge(kernel.features(rows.kernel), target, penalty=settings.kernel_ridge, group=no_group)
-    return Head(float(target.mean()), linear, kernel, on_kernel)
+    return Head(float(target.mean()), linear, kernel, on_kernel, settings.kernel_share)
 
 
 def ridge(

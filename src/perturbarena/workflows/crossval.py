@@ -11,7 +11,7 @@ from perturbarena.challenge.folds import Folds, check_disjoint
 from perturbarena.challenge.records import LabelledQuestions, Predictions
 from perturbarena.errors import InputError
 from perturbarena.knowledge import GeneFeatures
-from perturbarena.tracks import TransferSettings, fit_transfer
+from perturbarena.tracks import TransferSettings, count_basis, fit_transfer
 
 Progress = Callable[[int, int], None]
 """Told after each fit: how many are done, of how many."""
@@ -34,6 +34,10 @@ class OutOfFold:
     predictions: Predictions
     basis: np.ndarray
     n_fits: int
+
+    def basis_counts(self) -> dict[str, int]:
+        """Rows by what their answer rests on, every kind named."""
+        return count_basis(self.basis)
 
 
 def cross_validate_transfer(

@@ -53,8 +53,8 @@ def run_demo(folder: Path, *, seed: int = 0, tell: Tell = lambda _: None) -> Dem
     rng = np.random.default_rng(seed)
     names = {
         "rules": "demo.toml", "train": "train.csv", "questions": "questions.csv", "features": "features.csv",
-        "predictions": "predictions.csv", "score": "score.json", "submission": "submission.zip", "figure": "scores.svg",
-        "picture": "scores.png",
+        "predictions": "predictions.csv", "score": "score.json", "submission": "submission.zip",
+        "figure": "scores.svg", "picture": "scores.png",
     }  # fmt: skip
     files = {purpose: folder / name for purpose, name in names.items()}
 
