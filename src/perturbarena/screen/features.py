@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
+import scipy.sparse as sp
 
 from perturbarena.errors import InputError, MissingExtraError
 from perturbarena.screen.read import Screen
+
+MIN_LOESS_GENES: Final = 30
+"""On fewer genes the smooth fit of ``seurat_v3`` fails: below 20 with errors, and on three it ends the process."""
 
 Flavor = Literal["seurat_v3", "seurat"]
 
@@ -28,12 +32,12 @@ def select_genes(screen: Screen, n: int | None, *, flavor: Flavor = "seurat_v3")
 
     ``seurat_v3`` ranks the variance of standardised, clipped counts (doi:10.1016/j.cell.2019.05.031); ``seurat``
     the dispersion of log-normalised ones within bins of mean expression (doi:10.1038/nbt.3192). Both are scanpy's,
-    over all cells of the screen, without regard to batches.
+    over all cells of the screen, without regard to batches. ``seurat`` takes a few more than ``n`` at a tie.
 
     Raises
     ------
     InputError
-        If ``n`` is not positive, or the smooth fit of ``seurat_v3`` fails, as it does on a handful of genes.
+        If ``n`` is not positive, there are too few genes for ``seurat_v3``, or its smooth fit fails.
     MissingExtraError
         If scanpy, or scikit-misc for ``seurat_v3``, is not installed.
     """
@@ -45,10 +49,19 @@ def select_genes(screen: Screen, n: int | None, *, flavor: Flavor = "seurat_v3")
     _require("scanpy", "scanpy")
     if flavor == "seurat_v3":
         _require("skmisc", "scikit-misc")
+        with_counts = len(np.unique(screen.counts.indices))
+        if with_counts < MIN_LOESS_GENES:
+            raise InputError(
+                f"{screen.source}: gene selection by seurat_v3 needs at least {MIN_LOESS_GENES} genes with "
+                f"counts, got {with_counts}; test all genes, or select by the other flavor"
+            )
     import scanpy
     from anndata import AnnData
 
-    adata = AnnData(screen.counts.astype(np.float32))  # astype copies: scanpy writes into what it is given
+    counts = sp.csr_matrix(screen.counts.astype(np.float32))  # a copy: scanpy writes into what it is given
+    if flavor == "seurat":
+        counts = counts[np.diff(counts.indptr) > 0]  # an empty cell cannot be normalised
+    adata = AnnData(counts)
     if flavor == "seurat":
         scanpy.pp.normalize_total(adata, target_sum=1e4)
         scanpy.pp.log1p(adata)

@@ -124,7 +124,7 @@ def _stored_parts(group: Any, path: Path) -> Parts:
         if key not in group:
             return None
         stored = group[key]
-        return sparse_dataset(stored) if "indptr" in stored else stored
+        return sparse_dataset(stored) if hasattr(stored, "keys") else stored  # a group is sparse, an array dense
 
     def genes(layer: str | None) -> np.ndarray:
         return frame("raw/var" if raw and layer == "raw" else "var").index.to_numpy(object)
