@@ -109,10 +109,8 @@ def main() -> None:
     if with_r:
         print("\nebnm ran here, in the same run; its time includes its posterior.")
     else:
-        print(
-            "\nR's ebnm is not installed here: its column is what was recorded with the golden numbers (ebnm 1.1-42,"
-        )
-        print("R 4.2.2; fit and posterior together), not in this run. The ratio is to fit and posterior together.")
+        print("\nR's ebnm is not installed here: its column was recorded with the golden numbers (ebnm 1.1,")
+        print("R 4.2; fit and posterior together), not in this run. The ratio is to fit and posterior together.")
 
 
 if __name__ == "__main__":
