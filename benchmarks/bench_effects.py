@@ -2,7 +2,7 @@
 
 Run: python benchmarks/bench_effects.py [--full]     (--full adds 500 perturbations + 500 nulls, about 4 minutes)
 
-The realistic case is tests/golden/effects/inputs/real.npz: 10,000 genes × 2,250 cells, 5 batches, 90 % zeros. R is
+The realistic case is tests/golden/effects/real.npz: 10,000 genes × 2,250 cells, 5 batches, 90 % zeros. R is
 timed in the same run where Rscript finds glmGamPoi (Debian: r-bioc-glmgampoi); pydeseq2 and crispyx where they can
 be imported. Nothing is installed here.
 """
@@ -24,7 +24,7 @@ import scipy.sparse as sp
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.golden_effects import load_case  # noqa: E402
+from tests.stats.effects_cases import load_golden  # noqa: E402
 
 from perturbarena.screen.cells import Cells, Controls  # noqa: E402
 from perturbarena.screen.read import Screen  # noqa: E402
@@ -42,6 +42,12 @@ time <- system.time({
 })
 cat("RESULT", time["user.self"] + time["sys.self"], time["elapsed"], sum(res$adj_pval < 0.05), "\\n")
 """
+
+
+def realistic() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts (genes × cells), 1 for perturbed cells, batch."""
+    case = load_golden("real")
+    return case.counts, case.pert, case.batch
 
 
 def screen_of(counts: np.ndarray, pert: np.ndarray, batch: np.ndarray) -> Screen:
@@ -62,7 +68,7 @@ def best_cpu(work, repeats: int = 5):
 
 
 def one_perturbation() -> None:
-    counts, pert, batch = load_case("real")
+    counts, pert, batch = realistic()
     start = time.perf_counter()
     screen = screen_of(counts, pert, batch)
     cells = Cells.of(screen, np.arange(len(counts)))
@@ -136,7 +142,7 @@ def pydeseq2(counts, pert, batch) -> float:
 
 
 def where_time_goes() -> None:
-    counts, pert, batch = load_case("real")
+    counts, pert, batch = realistic()
     cells = Cells.of(screen_of(counts, pert, batch), np.arange(len(counts)))
     perturbed = np.flatnonzero(pert == 1)
     build, side = best_cpu(lambda: cells.side(perturbed))
@@ -158,7 +164,7 @@ def where_time_goes() -> None:
 
 
 def scaling() -> None:
-    counts, pert, batch = load_case("real")
+    counts, pert, batch = realistic()
     print("\nscaling: CPU seconds a perturbation")
     print(f"  {'genes':>8}{'cells':>8}{'seconds':>10}")
     for n_genes, share in ((1000, 1.0), (2500, 1.0), (5000, 1.0), (10000, 1.0), (10000, 0.5), (10000, 0.25)):
@@ -181,7 +187,7 @@ def whole_screen(n_perturbations: int, n_nulls: int) -> None:
     from perturbarena.screen.design import design_screen
     from perturbarena.screen.effects import fit_screen
 
-    counts, pert, batch = load_case("real")
+    counts, pert, batch = realistic()
     rng = np.random.default_rng(0)
     by_cell = sp.csr_matrix(counts.T)
     control, perturbed = np.flatnonzero(pert == 0), np.flatnonzero(pert == 1)

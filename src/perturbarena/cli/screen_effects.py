@@ -64,6 +64,9 @@ def effects(
     ] = "standard_error",
     seed: Seed = 0,
     workers: Workers = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw volcano plots of the strongest perturbations (.png, .svg, .pdf).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Estimate the effect of every perturbation on every gene: fold change, standard error, p, FDR, shrunken.
@@ -74,6 +77,7 @@ def effects(
     """
     from perturbarena.screen import estimate_effects, read_screen, write_effect_table
     from perturbarena.screen.table import check_suffix
+    from perturbarena.workflows.volcano import volcano_figure
 
     check_suffix(output)
     settings = _settings(
@@ -99,6 +103,8 @@ def effects(
     with _progress("perturbations") as progress:
         table = estimate_effects(cells, settings=settings, workers=workers, checkpoint=output, progress=progress)
     write_effect_table(output, table)
+    if figure is not None:
+        volcano_figure(figure, table, title=f"{screen.name}: shrunken effects against controls")
     if as_json:
         print_json(_summary(table) | {"output": str(output)})
     else:

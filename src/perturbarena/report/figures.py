@@ -46,6 +46,20 @@ class RocPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class VolcanoPanel:
+    """One perturbation: ``log2fc`` and ``strength`` (−log10 FDR), shape (g,), which genes moved, which to name.
+
+    ``named`` holds (name, log2fc, strength) of the genes that carry their names.
+    """
+
+    title: str
+    log2fc: np.ndarray
+    strength: np.ndarray
+    moved: np.ndarray
+    named: Sequence[tuple[str, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """One row of the interval panel: a named value on the AUROC scale with its 95 % interval.
 
@@ -88,6 +102,38 @@ def draw_qq(path: Path | str, *, expected: np.ndarray, observed: np.ndarray, tit
         axis.plot(expected, observed, "o", color=BLUE, markersize=3)
         axis.set(xlabel="expected −log10 p", ylabel="observed −log10 p", xlim=(0, top))
         axis.set_ylim(bottom=0)
+
+
+def draw_volcanoes(path: Path | str, *, panels: Sequence[VolcanoPanel], title: str) -> None:
+    """Draw a volcano plot for each perturbation, four in a row; the named genes carry their names.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`, or if there is no panel.
+    """
+    if not panels:
+        raise InputError("a volcano figure needs at least one perturbation; got none")
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    with _figure(path, title=title, size=(3.3 * columns, 3.0 * rows + 0.3)) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw_volcano(axis, panel)
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+
+
+def _draw_volcano(axis: Axes, panel: VolcanoPanel) -> None:
+    for moved, colour, size in ((False, GREY, 5), (True, BLUE, 9)):
+        shown = panel.moved == moved
+        axis.scatter(panel.log2fc[shown], panel.strength[shown], s=size, color=colour, linewidths=0, alpha=0.75)
+    axis.axvline(0, color=GREY, linewidth=0.6)
+    for name, x, y in panel.named:
+        place = {"ha": "right" if x < 0 else "left", "va": "center", "fontsize": 7}
+        axis.annotate(name, (x, y), xytext=(-4 if x < 0 else 4, 0), textcoords="offset points", **place)
+    axis.margins(x=0.22, y=0.08)
+    axis.set(title=panel.title, xlabel="log2 fold change", ylabel="−log10 FDR")
 
 
 @contextlib.contextmanager
