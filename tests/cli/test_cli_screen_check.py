@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.screen.simulated import small_screen
 
 from perturbarena.cli import run
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "screen"))
-from simulated import small_screen  # noqa: E402
 
 COLUMNS = ["--perturbation", "pert", "--control", "control", "--batch", "batch", "--guide", "guide"]
 

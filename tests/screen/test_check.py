@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from simulated import small_screen
+from tests.screen.simulated import small_screen
 
 from perturbarena.errors import InputError
 from perturbarena.screen import ScreenCheck, check_screen, from_anndata

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import small_screen
+from tests.screen.simulated import small_screen
 
 from perturbarena.errors import InputError
 from perturbarena.screen import design_screen, from_anndata

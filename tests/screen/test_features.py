@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scanpy
 import scipy.sparse as sp
-from simulated import small_screen
+from tests.screen.simulated import small_screen
 
 from perturbarena.errors import InputError, MissingExtraError
 from perturbarena.screen import from_anndata, select_genes

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated import small_screen
+from tests.screen.simulated import small_screen
 
 from perturbarena.errors import FormatError, InputError, MissingExtraError
 from perturbarena.screen import counts, from_anndata, read_screen

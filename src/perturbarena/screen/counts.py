@@ -14,8 +14,8 @@ import scipy.sparse as sp
 
 from perturbarena.errors import FormatError
 
-BLOCK_VALUES: Final = 20_000_000
-"""About how many values of a dense matrix, or stored ones of a sparse, are held at once (160 MB as float64)."""
+BLOCK_VALUES: Final = 5_000_000
+"""About how many values of a dense matrix, or stored ones of a sparse, are held at once (40 MB as float64)."""
 
 LARGEST_LOGGED: Final = 30.0
 """Logarithms of counts stay below this (e³⁰ is 10¹³); values that are not logged rarely do."""

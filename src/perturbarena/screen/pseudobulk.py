@@ -27,8 +27,8 @@ MIN_EXPECTED: Final = 10.0
 """Expected counts below which a knockdown is not looked at."""
 
 MIN_EXPECTED_GUIDE: Final = 20.0
-"""The same for comparing guides, where many genes are tested. On cells of two published screens whose guides were
-shuffled within their gene, 4 of 2,775 guides were called different with 20, and 17 with 10."""
+"""The same for comparing guides, where many genes are tested. With the guides of two published screens shuffled
+within their gene, 18 of 5,550 guides had an FDR below 5 %; with 10 it was 51."""
 
 MIN_GUIDE_CELLS: Final = 20
 """A guide with fewer cells is not compared with its gene's others."""
