@@ -242,7 +242,7 @@ def _running_median(rank, weights):
     n = len(rank) - width + 1
     out = np.empty(n, np.int32)
     half = 0.5 * weights.sum()
-    median = np.int32(np.median(rank[:width]))
+    median = rank[width // 2]
     for lo in range(n):
         below, at = _weight_of(rank, weights, lo, median)
         while below >= half:

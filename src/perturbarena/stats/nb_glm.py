@@ -29,8 +29,8 @@ class PerturbationFit:
 
     ``log2fc`` (clipped to ±``MAX_LOG2FC``) and ``se_log2fc`` are base 2; ``deviance_gain`` is the deviance of the
     model without the perturbation minus that with it; ``statistic`` the F statistic on 1 and ``df2`` degrees of
-    freedom; ``mean`` the mean of fitted μ; ``theta`` the maximum-likelihood overdispersion. ``state`` (int64) tells
-    genes with counts on one side only or none (``nb_groups.ESTIMATED`` and its neighbours).
+    freedom; ``mean`` the mean of fitted μ; ``theta`` the maximum-likelihood overdispersion. ``state`` (int64)
+    tells genes with counts on one side only or none (``nb_groups.ESTIMATED`` and its neighbours).
     """
 
     log2fc: np.ndarray
