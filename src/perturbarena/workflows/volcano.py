@@ -37,7 +37,7 @@ def volcano_figure(
     log2fc: np.ndarray = np.asarray(table.layers["log2fc_shrunk"])
     moved: np.ndarray = np.logical_and(fdr < MAX_FDR, np.abs(log2fc) >= MIN_ABS_LOG2FC)
     names = [str(name) for name in table.obs_names]
-    estimated = ~np.isnan(fdr).all(axis=1)
+    estimated = ~np.isnan(fdr[:, 0])
     if perturbations is None:
         order = np.argsort(-moved.sum(axis=1), kind="stable")
         perturbations = [names[i] for i in order if estimated[i]][:MOST]
