@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from perturbarena.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE: Final = "#2166ac"
 GREY: Final = "#6b7280"
@@ -44,6 +46,20 @@ class RocPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class VolcanoPanel:
+    """One perturbation: ``log2fc`` and ``strength`` (−log10 FDR), shape (g,), which genes moved, which to name.
+
+    ``named`` holds (name, log2fc, strength) of the genes that carry their names.
+    """
+
+    title: str
+    log2fc: np.ndarray
+    strength: np.ndarray
+    moved: np.ndarray
+    named: Sequence[tuple[str, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """One row of the interval panel: a named value on the AUROC scale with its 95 % interval.
 
@@ -64,6 +80,65 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
     InputError
         If the file name does not end in .png, .svg or .pdf.
     """
+    with _figure(path, title=title, size=(4.0 * len(curves) + 4.2, 4.1)) as figure:
+        axes = figure.subplots(1, len(curves) + 1)
+        for axis, curve in zip(axes[:-1], curves, strict=True):
+            _draw_roc(axis, curve)
+        _draw_measures(axes[-1], measures)
+
+
+def draw_qq(path: Path | str, *, expected: np.ndarray, observed: np.ndarray, title: str) -> None:
+    """Draw observed against expected −log10 p, shape (k,), with the diagonal that a true null follows.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`.
+    """
+    with _figure(path, title=title, size=(4.4, 4.4)) as figure:
+        axis = figure.subplots()
+        top = float(np.max(expected)) * 1.04
+        axis.plot([0, top], [0, top], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.plot(expected, observed, "o", color=BLUE, markersize=3)
+        axis.set(xlabel="expected −log10 p", ylabel="observed −log10 p", xlim=(0, top))
+        axis.set_ylim(bottom=0)
+
+
+def draw_volcanoes(path: Path | str, *, panels: Sequence[VolcanoPanel], title: str) -> None:
+    """Draw a volcano plot for each perturbation, four in a row; the named genes carry their names.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`, or if there is no panel.
+    """
+    if not panels:
+        raise InputError("a volcano figure needs at least one perturbation; got none")
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    with _figure(path, title=title, size=(3.3 * columns, 3.0 * rows + 0.3)) as figure:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, panel in zip(axes, panels, strict=False):
+            _draw_volcano(axis, panel)
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+
+
+def _draw_volcano(axis: Axes, panel: VolcanoPanel) -> None:
+    for moved, colour, size in ((False, GREY, 5), (True, BLUE, 9)):
+        shown = panel.moved == moved
+        axis.scatter(panel.log2fc[shown], panel.strength[shown], s=size, color=colour, linewidths=0, alpha=0.75)
+    axis.axvline(0, color=GREY, linewidth=0.6)
+    for name, x, y in panel.named:
+        place = {"ha": "right" if x < 0 else "left", "va": "center", "fontsize": 7}
+        axis.annotate(name, (x, y), xytext=(-4 if x < 0 else 4, 0), textcoords="offset points", **place)
+    axis.margins(x=0.22, y=0.08)
+    axis.set(title=panel.title, xlabel="log2 fold change", ylabel="−log10 FDR")
+
+
+@contextlib.contextmanager
+def _figure(path: Path | str, *, title: str, size: tuple[float, float]) -> Iterator[Figure]:
+    """An empty figure in the house style; it is written when the block ends well."""
     path = Path(path)
     if path.suffix not in FORMATS:
         raise InputError(f"a figure's name ends in {', '.join(FORMATS)}; got {path.name}")
@@ -71,11 +146,8 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.0 * len(curves) + 4.2, 4.1), layout="constrained")
-        axes = figure.subplots(1, len(curves) + 1)
-        for axis, curve in zip(axes[:-1], curves, strict=True):
-            _draw_roc(axis, curve)
-        _draw_measures(axes[-1], measures)
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         with atomic(path, binary=True) as file:
             figure.savefig(file, format=path.suffix[1:], dpi=160, metadata=_no_date(path.suffix))
