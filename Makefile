@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test test-all lint bench clean constraints
+.PHONY: help demo test test-all lint bench clean clean-cache constraints
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -34,6 +34,9 @@ bench: $(READY)  ## print the benchmark tables of docs/benchmarks.md
 
 constraints: $(READY)  ## write down the versions now installed
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v ' @ ' | sort -f > constraints.txt
+
+clean-cache:  ## forget compiled kernels (needed after changing one that other kernels call)
+	find src -name "*.nb[ic]" -delete
 
 clean:  ## remove what was made
 	rm -rf .venv demo-out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
