@@ -139,21 +139,17 @@ def test_coefficient_at_infinity_is_told_by_its_sign():
     """A covariate whose highest cells alone have counts: no finite slope is best."""
     rng = np.random.default_rng(4)
     x = np.repeat([0.0, 1.0, 2.0, 3.0], 20)
-    counts = np.zeros((4, 80), int)
+    counts = np.zeros((5, 80), int)
     counts[0, x == 3] = rng.poisson(3, 20)
     counts[1, x == 0] = rng.poisson(3, 20)
     counts[2] = rng.poisson(2, 80)
+    counts[4, 70] = 1
     screen = Screen(counts, np.zeros(80, int), np.zeros(80, int), np.exp(rng.normal(0, 0.2, 80)))
     fit = fit_columns(screen, np.column_stack([np.ones(80), x]), tested=1)
-    expected = [
-        nb_groups.ZERO_IN_CONTROL,
-        nb_groups.ZERO_IN_PERTURBED,
-        nb_groups.ESTIMATED,
-        nb_groups.UNINFORMATIVE,
-    ]
-    assert fit.state.tolist() == expected
-    assert fit.log2fc[[0, 1, 3]].tolist() == [10, -10, 0]
-    assert np.all(fit.se_log2fc[[0, 1, 3]] == nb_groups.SE_SEPARATED / np.log(2))
+    up, down = nb_groups.ZERO_IN_CONTROL, nb_groups.ZERO_IN_PERTURBED
+    assert fit.state.tolist() == [up, down, nb_groups.ESTIMATED, nb_groups.UNINFORMATIVE, up]
+    assert fit.log2fc[[0, 1, 3, 4]].tolist() == [10, -10, 0, 10]
+    assert np.all(fit.se_log2fc[[0, 1, 3, 4]] == nb_groups.SE_SEPARATED / np.log(2))
     assert np.all(fit.pvalue[:2] < 1e-3)
     assert fit.pvalue[3] == 1
 
