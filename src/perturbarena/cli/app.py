@@ -8,9 +8,20 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
-from perturbarena.cli import challenge, crossval, data, demo, parse, predict, run_tracks, score, submit
+from perturbarena.cli import challenge, crossval, data, demo, fake_model, parse, predict, run_tracks, score, submit
 
-GROUPS: tuple[ModuleType, ...] = (demo, challenge, data, run_tracks, predict, crossval, parse, score, submit)
+GROUPS: tuple[ModuleType, ...] = (
+    demo,
+    challenge,
+    data,
+    run_tracks,
+    predict,
+    crossval,
+    parse,
+    score,
+    submit,
+    fake_model,
+)
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
 
 HELP = """
