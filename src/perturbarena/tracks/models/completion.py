@@ -19,6 +19,11 @@ GARBLE: Final = "I would want to see the measurements before saying anything abo
 
 _PLAIN_LOGPROB: Final = -0.05
 """Of every token that is not the answer's letter; the fake has no opinion there."""
+_OTHER_WORD: Final = " the"
+_OTHER_LOGPROB: Final = -4.0
+"""Of the one alternative to such a token."""
+_LONGEST_TOKEN: Final = 64
+"""Characters; what is longer is a recorded text's beginning, whose tokens were not recorded."""
 _SURE: Final = 0.9
 """Probability of the letter in a given text that comes without probabilities."""
 _CREATED: Final = 1_700_000_000
@@ -156,15 +161,16 @@ def _tool_calls(conversation: Conversation, calls: Sequence[ToolCall]) -> list[d
 def _logprobs(content: str, answer: Answer, conversation: Conversation) -> list[dict[str, Any]]:
     """One entry a token; the last answer tag's letter is a token of its own with the other letters beside it."""
     assert conversation.top_logprobs is not None
+    top = conversation.top_logprobs
     tags = list(_LETTER.finditer(content))
     if not tags:
-        return [_entry(token, _PLAIN_LOGPROB) for token in tokens(content)]
+        return [_plain_entry(token, top) for token in tokens(content)]
     tag, at = tags[-1].start(), tags[-1].start(1)
     before = content[:tag]
     entries = [before] if answer.reasoning_is_one_token and before else tokens(before)
-    found = [_entry(token, _PLAIN_LOGPROB) for token in entries + tokens(content[tag:at])]
-    found.append(_letter_entry(content[at].upper(), content[at], answer.p_letter, conversation.top_logprobs))
-    return found + [_entry(token, _PLAIN_LOGPROB) for token in tokens(content[at + 1 :])]
+    found = [_plain_entry(token, top) for token in entries + tokens(content[tag:at])]
+    found.append(_letter_entry(content[at].upper(), content[at], answer.p_letter, top))
+    return found + [_plain_entry(token, top) for token in tokens(content[at + 1 :])]
 
 
 def _letter_entry(letter: str, written: str, known: Mapping[str, float] | None, top: int) -> dict[str, Any]:
@@ -173,17 +179,21 @@ def _letter_entry(letter: str, written: str, known: Mapping[str, float] | None, 
         others = [option for option in DEFAULT_LETTERS if option != letter]
         p_letter = dict.fromkeys(others, (1 - _SURE) / len(others)) | {letter: _SURE}
     ranked = sorted(p_letter.items(), key=lambda pair: -pair[1])
-    entry = _entry(written, _log(p_letter.get(letter, 0.0)))
-    entry["top_logprobs"] = [_alternative(option, _log(p)) for option, p in ranked[:top]]
-    return entry
+    own = _alternative(written, _log(p_letter.get(letter, 0.0)))
+    return own | {"top_logprobs": [_alternative(option, _log(p)) for option, p in ranked[:top]]}
 
 
-def _entry(token: str, logprob: float) -> dict[str, Any]:
-    return _alternative(token, logprob) | {"top_logprobs": []}
+def _plain_entry(token: str, top: int) -> dict[str, Any]:
+    """A token with itself and one other word beside it, enough to see that the server has alternatives."""
+    own = _alternative(token, _PLAIN_LOGPROB)
+    if len(token) > _LONGEST_TOKEN:
+        return own | {"top_logprobs": []}
+    return own | {"top_logprobs": [own, _alternative(_OTHER_WORD, _OTHER_LOGPROB)][:top]}
 
 
 def _alternative(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode()) if len(token) <= 64 else None}
+    in_bytes = list(token.encode()) if len(token) <= _LONGEST_TOKEN else None
+    return {"token": token, "logprob": logprob, "bytes": in_bytes}
 
 
 def _log(p: float) -> float:
