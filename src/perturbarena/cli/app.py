@@ -8,13 +8,26 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
-from perturbarena.cli import challenge, crossval, data, demo, fake_model, parse, predict, run_tracks, score, submit
+from perturbarena.cli import (
+    challenge,
+    crossval,
+    data,
+    demo,
+    fake_model,
+    parse,
+    predict,
+    run_prompt,
+    run_tracks,
+    score,
+    submit,
+)
 
 GROUPS: tuple[ModuleType, ...] = (
     demo,
     challenge,
     data,
     run_tracks,
+    run_prompt,
     predict,
     crossval,
     parse,
