@@ -12,9 +12,9 @@ from perturbarena.errors import FormatError
 from perturbarena.tracks import parse_answer
 from perturbarena.tracks.models import FakeModel, read_recording
 
-P_UP = {"Stat1_Irf7": 0.25, "Stat1_H2-Ab1": 1.0, "Cbfb_mt-Nd1": 3e-9, "NA_Irf7": 1 / 3}
-P_DOWN = {"Stat1_Irf7": 0.5, "Stat1_H2-Ab1": 0.0, "Cbfb_mt-Nd1": 1 - 4e-9, "NA_Irf7": 1 / 3}
-LETTER = {"Stat1_Irf7": "B", "Stat1_H2-Ab1": "A", "Cbfb_mt-Nd1": "B", "NA_Irf7": "C"}
+P_UP = {"Stat1_Stat1": 0.125, "Stat1_Irf7": 0.25, "Stat1_H2-Ab1": 1.0, "Cbfb_mt-Nd1": 3e-9, "NA_Irf7": 1 / 3}
+P_DOWN = {"Stat1_Stat1": 0.75, "Stat1_Irf7": 0.5, "Stat1_H2-Ab1": 0.0, "Cbfb_mt-Nd1": 1 - 4e-9, "NA_Irf7": 1 / 3}
+LETTER = {"Stat1_Stat1": "B", "Stat1_Irf7": "B", "Stat1_H2-Ab1": "A", "Cbfb_mt-Nd1": "B", "NA_Irf7": "C"}
 
 
 def recorded(ids, seeds=(42, 43)):

@@ -158,12 +158,15 @@ class QuestionFinder:
         if conversation.question in self._ids:
             return conversation.question
         names = _names(conversation.text)
-        found = {
-            id_
+        pairs = {
+            (pert, gene): id_
             for pert in names & self._by_pert.keys()
             for gene, id_ in self._by_pert[pert].items()
             if gene in names
         }
+        # where X and Y are both named, it is not the effect of X on itself that is asked
+        others = {name for pair in pairs if pair[0] != pair[1] for name in pair}
+        found = {id_ for (pert, gene), id_ in pairs.items() if pert != gene or pert not in others}
         if len(found) == 1:
             return found.pop()
         what = ", ".join(sorted(found)[:3]) + (", …" if len(found) > 3 else "") if found else "none"
