@@ -399,7 +399,7 @@ def _show_dry(found: DryRun, *, as_json: bool) -> None:
     out = console()
     for question, text, count in found.prompts:
         out.print(Rule(f"{question.id}: {count:,} tokens", style="dim"))
-        out.print(Text(text))
+        out.print(Text(text), soft_wrap=True)
     out.print(Rule("nothing was sent", style="dim"))
     out.print(f"{found.n_questions:,} questions, {found.n_calls:,} calls", soft_wrap=True)
     limit = f"; the limit is {found.limit:,}, {found.over_limit:,} prompts are longer" if found.limit else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from perturbarena.tracks.prompt import (
     template_prompts,
 )
 from perturbarena.tracks.prompt.runner import RunPlan, RunResult, run_prompts, shard_of
+
+_SECRETS: Final = ("api_key", "apikey", "secret", "password", "auth_token", "access_token")
+"""Names of model arguments that would put a key into the run's files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +165,7 @@ def model_arguments(pairs: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise InputError(f"a model argument must be name=value; got {pair!r}")
-        if (
-            any(word in name.casefold() for word in ("key", "token", "secret", "password"))
-            and name != "tokenizer_path"
-        ):
+        if any(word in name.casefold() for word in _SECRETS):
             raise InputError(f"the model argument {name} looks like a key; give keys by environment variable")
         try:
             found[name] = json.loads(value)

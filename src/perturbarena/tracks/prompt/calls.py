@@ -25,6 +25,7 @@ from typing import Any, Final
 import anyio
 import openai
 from inspect_ai.model import GenerateConfig, Model, ModelOutput
+from inspect_ai.model._model import ModelGenerateError  # not exported; carries the server's status
 from tenacity import RetryError
 
 from perturbarena.errors import ModelServerError
@@ -40,6 +41,8 @@ TRANSPORT: Final = "transport:"
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _LONGEST_RETRY_AFTER: Final = 300.0
+EXTRA_BODY: Final = ("openai-api", "vllm", "sglang")
+"""Providers whose requests take further fields."""
 _HOPELESS: Final = (401, 403, 404)
 _AGAIN: Final = (408, 409, 425, 429)
 
@@ -50,7 +53,7 @@ class CallRecord:
 
     seed: int
     reading: Reading
-    written: Written = Written("")
+    written: Written = field(default_factory=lambda: Written(""))
     stop_reason: str = ""
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -139,7 +142,7 @@ class Caller:
         failures = _Failures(since=began)
         record = CallRecord(seed=seed, reading=_unanswered(f"{TRANSPORT}server_gone"))
         while not self.gone:
-            outcome = await self._request(model, prompt, seed)
+            outcome = await self._request(model, prompt, _per_call(self._settings, id_=id_, seed=seed))
             if isinstance(outcome, _Failure):
                 self._opened.set()
                 self._counts.failures[outcome.kind] += 1
@@ -159,7 +162,7 @@ class Caller:
         seconds = time.monotonic() - began
         return replace(record, rejected=tuple(rejected), failures=tuple(failures.kinds), seconds=seconds)
 
-    async def _request(self, model: Model, prompt: str, seed: int) -> ModelOutput | _Failure:
+    async def _request(self, model: Model, prompt: str, config: GenerateConfig) -> ModelOutput | _Failure:
         """One request; what can be made again, or concerns this question only, comes back as a failure."""
         async with self._limiter:
             if self.gone:
@@ -167,12 +170,12 @@ class Caller:
             self._counts.calls += 1
             try:
                 with anyio.fail_after(self._transport.timeout):
-                    output = await model.generate(prompt, config=GenerateConfig(seed=seed, max_retries=0))
+                    output = await model.generate(prompt, config=config)
             except TimeoutError:
                 return _Failure("timeout", f"{TRANSPORT}timeout")
             except RetryError as error:
                 return _failure(error.last_attempt.exception())
-            except openai.APIStatusError as error:
+            except (openai.APIStatusError, ModelGenerateError) as error:
                 return _failure(error)
         self._last_sign = time.monotonic()
         return output
@@ -276,7 +279,21 @@ def _seconds(header: str | None) -> float | None:
 
 
 def _message(error: BaseException | None) -> str:
-    return " ".join(str(error).split())[:200]
+    said = getattr(error, "provider_message", None) or str(error)
+    return " ".join(str(said).split())[:200]
+
+
+def _per_call(settings: PromptSettings, *, id_: str, seed: int) -> GenerateConfig:
+    """What differs between calls. ``user`` carries the question's id, so that a server's log can be matched."""
+    provider = settings.model.split("/", 1)[0]
+    limit = settings.max_completion_tokens
+    # inspect names the limit max_tokens for models it does not know, which reasoning servers read differently
+    extra: dict[str, Any] = {}
+    if limit and provider in EXTRA_BODY:
+        extra["max_completion_tokens"] = limit
+    if provider == "openai-api":
+        extra["user"] = id_
+    return GenerateConfig(seed=seed, max_retries=0, extra_body=extra or None)
 
 
 def _unanswered(reason: str) -> Reading:

@@ -140,7 +140,7 @@ class RunFolder:
         for key in (*wanted, *before):
             if wanted.get(key) != before.get(key):
                 raise InputError(
-                    f"{self.path} holds a run with {key} {_short(before.get(key))}; got {_short(wanted.get(key))}; "
+                    f"{self.path} was run with {key} {_short(before.get(key))}, not {_short(wanted.get(key))}; "
                     "choose another folder (-o) or the same settings"
                 )
 

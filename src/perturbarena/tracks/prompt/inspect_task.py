@@ -1,6 +1,6 @@
 """``inspect eval perturbarena/prompt_only``: the prompt track for people who drive inspect themselves.
 
-The answers lie in inspect's log. A submission's table, resuming and sharding come with ``perturbarena run prompt``.
+The answers lie in inspect's log. A submission's table, resuming and shards come with ``perturbarena run prompt``.
 """
 
 from __future__ import annotations

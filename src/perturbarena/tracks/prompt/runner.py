@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +49,7 @@ class RunPlan:
     prompts: Prompts
     challenge: Challenge
     settings: PromptSettings
-    transport: Transport = Transport()
+    transport: Transport = field(default_factory=Transport)
     shard: str | None = None
     """``i/n`` where the questions are a shard."""
     inputs: Mapping[str, Any] | None = None

@@ -18,13 +18,12 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from perturbarena.challenge.records import Question
 from perturbarena.errors import ModelServerError
-from perturbarena.tracks.prompt.calls import Caller, CallRecord
+from perturbarena.tracks.prompt.calls import EXTRA_BODY, Caller, CallRecord
 from perturbarena.tracks.prompt.settings import TOP_LOGPROBS, PromptSettings, Transport, check_url
 
 TASK: Final = "perturbarena/prompt_only"
 _OPENAI_CLIENT: Final = ("openai-api", "openai")
 """Providers whose arguments reach the OpenAI client, whose own silent retries are switched off."""
-_EXTRA_BODY: Final = ("openai-api", "vllm", "sglang")
 
 Done = Callable[[Question, str, list[CallRecord]], None]
 """Told when all calls of a question have ended."""
@@ -68,15 +67,12 @@ def model_config(settings: PromptSettings, *, concurrency: int | None = None) ->
     """The settings as inspect's generation config."""
     provider = settings.model.split("/", 1)[0]
     limit = settings.max_completion_tokens
-    # inspect names the limit max_tokens for models it does not know, which reasoning servers read differently
-    extra = {"max_completion_tokens": limit} if limit and provider in _EXTRA_BODY else None
     wants_tokens = settings.answers == "logprobs"
     return GenerateConfig(
         temperature=settings.temperature,
         top_p=settings.top_p,
         reasoning_effort=settings.reasoning_effort,
-        max_tokens=None if extra else limit,
-        extra_body=extra,
+        max_tokens=None if provider in EXTRA_BODY else limit,  # those get max_completion_tokens with each call
         logprobs=True if wants_tokens else None,
         top_logprobs=TOP_LOGPROBS if wants_tokens else None,
         max_connections=concurrency,
@@ -95,7 +91,7 @@ def build_task(
     kept: Kept | None = None,
     own_model: bool = True,
 ) -> Task:
-    """The task over these questions. Without ``own_model`` the model comes from inspect, and the sampling from here."""
+    """The task over these questions. Without ``own_model`` inspect chose the model; the sampling is set here."""
     samples = [
         Sample(id=question.id, input=prompt_of(question), metadata={"pert": question.pert, "gene": question.gene})
         for question in questions

@@ -73,7 +73,7 @@ def load_template(path: Path) -> Template:
 
 
 def shipped_template(name: str) -> Template:
-    """The template that ships for a way of answering: ``stated`` asks for probabilities, ``letter`` for a letter."""
+    """A template that ships: ``stated`` asks for probabilities and a letter, ``letter`` for the letter alone."""
     file = resources.files("perturbarena.tracks.prompt") / "templates" / f"{name}.txt"
     return parse_template(file.read_text(encoding="utf-8"), source=f"shipped:{name}")
 
