@@ -142,9 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"{os.cpu_count()} cores, load average before the start {load}")
-    print(
-        f"the server answers in {options.latency_ms:g} ms; at most {options.concurrency} calls under way a process\n"
-    )
+    print(f"the server answers in {options.latency_ms:g} ms; up to {options.concurrency} calls at once\n")
     print(f"{'':<34}{'calls':>7}{'calls/s':>9}{'end to end s':>14}{'CPU ms/call':>12}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as folder:
         bench_speed(Path(folder), options)
