@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,8 +25,9 @@ from perturbarena.tracks.prompt.table import Tally, write_run_table
 from perturbarena.tracks.prompt.task import build_model, build_task
 from perturbarena.tracks.prompt.tokens import token_counter
 
-_LOG_BUFFER: Final = 1
-"""Samples that inspect may hold back: a kill then costs its log no more than the questions in flight."""
+_LOG_FLUSHES: Final = 50
+"""inspect copies its whole log at every flush, so flushing at each sample takes time with the square of their
+number. The traces are what a killed run resumes from; its log may lack the last fiftieth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def _evaluate(
         log_dir=str(run.logs),
         log_format="eval",
         log_realtime=False,
-        log_buffer=_LOG_BUFFER,
+        log_buffer=max(1, math.ceil(len(pending) / _LOG_FLUSHES)),
         log_model_api=False,
         log_header_only=True,
         log_level="error",
