@@ -50,7 +50,7 @@ def test_another_setting_is_refused_in_one_line(tmp_path):
     with RunFolder(tmp_path).open({"seeds": (1, 2), "model": "a"}):
         pass
     with (
-        pytest.raises(InputError, match='was run with model "a", not "b"; choose'),
+        pytest.raises(InputError, match=r'was run with model "a", not "b"; choose'),
         RunFolder(tmp_path).open({"seeds": (1, 2), "model": "b"}),
     ):
         pass
