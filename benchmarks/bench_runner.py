@@ -1,6 +1,7 @@
 """How fast ``run prompt`` is, how close to a slow server's own limit, and how much memory it takes.
 
 Run: python benchmarks/bench_runner.py [--questions 2000] [--limited 600] [--latency-ms 50] [--concurrency 200]
+     [--only speed|limited]
 
 Three seeded calls a question against ``fake-model``, which counts the calls itself. ``calls/s`` is over the time
 that ``run.json`` gives for asking; ``end to end`` is the whole command, start-up and tables included. Processor
@@ -139,14 +140,17 @@ def main() -> None:
     parser.add_argument("--limited", type=int, default=600, help="questions for the limited server")
     parser.add_argument("--latency-ms", type=float, default=50.0)
     parser.add_argument("--concurrency", type=int, default=200)
+    parser.add_argument("--only", choices=("speed", "limited"))
     options = parser.parse_args()
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     print(f"{os.cpu_count()} cores, load average before the start {load}")
     print(f"the server answers in {options.latency_ms:g} ms; up to {options.concurrency} calls at once\n")
     print(f"{'':<34}{'calls':>7}{'calls/s':>9}{'end to end s':>14}{'CPU ms/call':>12}{'peak MiB':>10}")
     with tempfile.TemporaryDirectory() as folder:
-        bench_speed(Path(folder), options)
-        bench_limited(Path(folder), options)
+        if options.only != "limited":
+            bench_speed(Path(folder), options)
+        if options.only != "speed":
+            bench_limited(Path(folder), options)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ def print_agreement(out: Outputs) -> None:
     print(f"{(agree - chance) / (1 - chance):.2f}")
     for k, what in ((1, "all three the same"), (2, "two the same"), (3, "all three different")):
         print(f"{what:<38}{(different == k).sum() / n:6.1%}")
+    top = np.max([out.p_up, out.p_down, 1 - out.p_up - out.p_down], axis=0)
+    print(f"{'calls whose top option has p < 0.99':<38}{(top < 0.99).sum():6} of {top.size:,}")
     for name, values in _scores(out).items():
         rho = np.mean([spearmanr(values[i], values[j])[0] for i, j in pairs])
         print(f"rank correlation of two seeds, {name:<7}{rho:6.2f}")
