@@ -112,7 +112,7 @@ def test_a_killed_run_resumes_and_repeats_only_what_was_in_flight(labelled, tmp_
     folder, log = tmp_path / "run", tmp_path / "calls.jsonl"
     with FakeModel(latency_ms=100, stated=True, log=log) as fake:
         arguments = command(labelled, fake, folder, "--concurrency", "6")
-        code = "import sys; from perturbarena.cli import main; main(sys.argv[1:])"
+        code = "from perturbarena.cli import main; main()"
         killed = subprocess.Popen(
             [sys.executable, "-c", code, *arguments], env=_environment(), stderr=subprocess.PIPE
         )
@@ -258,6 +258,7 @@ def test_ask_prints_the_answer_with_its_reasoning(capsys):
 
 
 def test_inspect_runs_the_registered_task(questions, tmp_path):
+    logs = tmp_path / "logs"
     extension = tmp_path / "site" / "perturbarena_here-0.dist-info"
     extension.mkdir(parents=True)
     (extension / "METADATA").write_text("Metadata-Version: 2.1\nName: perturbarena-here\nVersion: 0\n")
@@ -268,14 +269,15 @@ def test_inspect_runs_the_registered_task(questions, tmp_path):
     with FakeModel(latency_ms=2, stated=True) as fake:
         environment |= {"LOCAL_API_KEY": "none", "LOCAL_BASE_URL": fake.url}
         done = subprocess.run(
-            [sys.executable, "-m", "inspect_ai", "eval", "perturbarena/prompt_only", "-T", f"questions={questions}",
-             "--model", f"openai-api/local/{MODEL}", "--log-dir", str(tmp_path / "logs"), "--display", "none"],
+            [sys.executable, "-m", "inspect_ai", "eval", "perturbarena/prompt_only", "-T",
+             f"questions={questions}",
+             "--model", f"openai-api/local/{MODEL}", "--log-dir", str(logs), "--display", "none"],
             env=environment, capture_output=True, text=True, timeout=240, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert fake.stats()["calls"] == 36
         assert {request["temperature"] for request in fake.requests()} == {1}
-    assert list((tmp_path / "logs").glob("*.eval"))
+    assert list(logs.glob("*.eval"))
 
 
 @pytest.mark.slow  # 7,497 calls through one process

@@ -80,7 +80,7 @@ def test_sampling_is_the_rules_unless_unranked():
     assert (ruled.seeds, ruled.temperature, ruled.top_p, ruled.ranked) == ((42, 43, 44), 1.0, 1.0, True)
     with pytest.raises(InputError, match=r"seeds 42, 43, 44; got 1 \(--unranked"):
         resolve_settings(RULES, "A", **common, seeds=[1])
-    with pytest.raises(InputError, match="temperature 1.0; got 0"):
+    with pytest.raises(InputError, match=r"temperature 1\.0; got 0"):
         resolve_settings(RULES, "A", **common, temperature=0.0)
     free = resolve_settings(RULES, "A", **common, seeds=[1], temperature=0.0, unranked=True)
     assert (free.seeds, free.temperature, free.ranked) == ((1,), 0.0, False)
