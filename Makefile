@@ -33,7 +33,7 @@ bench: $(READY)  ## print the benchmark tables of docs/benchmarks.md
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 constraints: $(READY)  ## write down the versions now installed
-	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v ' @ ' | sort -f > constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v ' @ ' | sed 's/+cpu$$//' | sort -f > constraints.txt
 
 clean-cache:  ## forget compiled kernels (needed after changing one that other kernels call)
 	find src -name "*.nb[ic]" -delete

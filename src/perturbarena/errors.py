@@ -8,6 +8,7 @@ PerturbarenaError
     ├── FoldLeakError               a perturbation or a gene stands in two folds
     ├── RulesError                  a challenge's rules file is wrong, or the challenge is unknown
     ├── DataUnavailableError        a data set's file is missing, or is not the file that was declared
+    ├── ModelServerError            a model's server cannot be used as it is set up
     └── MissingExtraError           an optional part of the installation is needed
 """
 
@@ -44,6 +45,10 @@ class RulesError(InputError):
 
 class DataUnavailableError(InputError):
     """A data set's file is missing, or its content is not what was declared."""
+
+
+class ModelServerError(InputError):
+    """A model's server refuses every call, or does not send what was asked for."""
 
 
 class MissingExtraError(InputError):

@@ -12,7 +12,21 @@ import typer
 from perturbarena import __version__
 from perturbarena.cli import app, main, run
 
-HEAVY = ("numpy", "pandas", "scipy", "sklearn", "matplotlib", "numba", "pyarrow", "anndata", "requests", "pooch")
+HEAVY = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "numba",
+    "pyarrow",
+    "anndata",
+    "requests",
+    "pooch",
+    "inspect_ai",
+    "openai",
+    "torch",
+)
 
 _ASK = """
 import sys

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from perturbarena import __version__
-from perturbarena.cli import challenge, crossval, data, demo, parse, predict, run_tracks, score, screen, submit
+from perturbarena.cli import (
+    challenge,
+    crossval,
+    data,
+    demo,
+    fake_model,
+    parse,
+    predict,
+    run_prompt,
+    run_tracks,
+    score,
+    screen,
+    submit,
+)
 
 GROUPS: tuple[ModuleType, ...] = (
     demo,
@@ -16,11 +29,13 @@ GROUPS: tuple[ModuleType, ...] = (
     data,
     screen,
     run_tracks,
+    run_prompt,
     predict,
     crossval,
     parse,
     score,
     submit,
+    fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
 

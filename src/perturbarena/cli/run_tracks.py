@@ -14,7 +14,7 @@ from perturbarena.cli import gene_features
 from perturbarena.cli.output import console, print_json
 
 app = typer.Typer(
-    no_args_is_help=True, help="Answer questions: by the transfer predictor, without a language model."
+    no_args_is_help=True, help="Answer questions: by prompts to a language model, or by the transfer predictor."
 )
 
 

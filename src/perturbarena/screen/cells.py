@@ -13,7 +13,6 @@ from perturbarena.stats.nb_glm import PerturbationFit, fit_perturbation, side
 from perturbarena.stats.nb_groups import Side
 from perturbarena.stats.size_factors import EMPTY_CELL
 
-
 BLOCK: Final = 10_000
 """Cells whose totals are taken at once: scipy widens the counts of what it sums."""
 
@@ -52,10 +51,7 @@ class Cells:
         Without size factors of its own, a cell's is its total count; an empty cell gets ``EMPTY_CELL`` times the
         geometric mean.
         """
-        if screen.size_factor is None:
-            total = total_counts(screen.counts)
-        else:
-            total = screen.size_factor
+        total = total_counts(screen.counts) if screen.size_factor is None else screen.size_factor
         counted = total > 0
         scale = np.exp(np.log(total[counted]).mean())
         factor = np.where(counted, total / scale, EMPTY_CELL)

@@ -1,0 +1,294 @@
+"""A prompt run from questions to a folder: resume what is there, ask what is left, write the table last."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from perturbarena import __version__
+from perturbarena.challenge.formats import atomic, write_json
+from perturbarena.challenge.records import Question, Questions
+from perturbarena.challenge.rules import Challenge
+from perturbarena.errors import InputError, PerturbarenaError
+from perturbarena.tracks.prompt.calls import PATIENCE, TRANSPORT, Caller, CallRecord
+from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
+from perturbarena.tracks.prompt.progress import Progress
+from perturbarena.tracks.prompt.prompts import Prompts
+from perturbarena.tracks.prompt.reading import Reading, Written
+from perturbarena.tracks.prompt.settings import PromptSettings, Transport
+from perturbarena.tracks.prompt.table import Tally, write_run_table
+from perturbarena.tracks.prompt.task import build_model, build_task
+from perturbarena.tracks.prompt.tokens import token_counter
+
+_LOG_FLUSHES: Final = 50
+"""inspect copies its whole log at every flush, so flushing at each sample takes time with the square of their
+number. The traces are what a killed run resumes from; its log may lack the last fiftieth."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run left behind: its folder, the counts over all its starts, and the calls of this start."""
+
+    folder: RunFolder
+    tally: Tally
+    calls_sent: int
+    seconds: float
+    resumed: int
+    """Questions that an earlier start had finished."""
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """Everything a run needs to know."""
+
+    questions: Questions
+    prompts: Prompts
+    challenge: Challenge
+    settings: PromptSettings
+    transport: Transport = field(default_factory=Transport)
+    shard: str | None = None
+    """``i/n`` where the questions are a shard."""
+    inputs: Mapping[str, Any] | None = None
+    """Files and their hashes, for the manifest."""
+    ask_unanswered: bool = False
+    """Ask again what models answered with nothing readable; failed requests are always made again."""
+    patience: float = PATIENCE
+
+
+def run_prompts(plan: RunPlan, folder: Path, *, quiet: bool = False) -> RunResult:
+    """Ask every question that the folder does not hold, then write ``predictions.csv`` and ``run.json``.
+
+    Raises
+    ------
+    InputError
+        If the folder belongs to another run, there are no questions, or a prompt is longer than the rules allow.
+    ModelServerError
+        If the server refuses every call, or does not send the log probabilities that were asked for.
+    """
+    if not len(plan.questions):
+        raise InputError("there are no questions to ask")
+    if len(set(plan.questions.id)) < len(plan.questions):
+        raise InputError("an id may stand once among the questions")
+    run = RunFolder(folder)
+    began = datetime.now(UTC)
+    digest = plan.prompts.digest(plan.questions)
+    with run.open(_held(plan, digest)) as positions:
+        if not run.prompt.is_file():
+            with atomic(run.prompt) as file:
+                file.write(plan.prompts.kept)
+        pending = _pending(plan, run, positions)
+        n_pending = len(pending)
+        progress = Progress(len(plan.questions), done=len(plan.questions) - n_pending)
+        if pending:
+            run.manifest.unlink(missing_ok=True)  # a folder with a manifest is a finished run
+            check_prompts(plan, pending)
+            _evaluate(plan, run, pending, positions, progress=progress, quiet=quiet)
+        traces = run.read(iter([positions[id_] for id_ in plan.questions.id]))
+        tally = write_run_table(run.predictions, traces, challenge=plan.challenge, settings=plan.settings)
+        manifest = _manifest(plan, run, tally, digest, began=began, progress=progress)
+        write_json(run.manifest, manifest)
+    resumed = len(plan.questions) - n_pending
+    return RunResult(run, tally, progress.counts.calls, progress.seconds, resumed, manifest)
+
+
+def check_prompts(plan: RunPlan, questions: list[Question]) -> None:
+    """Hold every prompt to the track's limit where the model's own vocabulary is at hand.
+
+    Raises
+    ------
+    InputError
+        If one is longer.
+    """
+    limit = plan.settings.max_prompt_tokens
+    counter = token_counter(plan.settings.model)
+    if limit is None or not counter.exact or not plan.settings.ranked:
+        return
+    for question in questions:
+        count = counter.count(plan.prompts.text_of(question))
+        if count > limit:
+            raise InputError(
+                f"the prompt of {question.id} has {count:,} tokens ({counter.name}); track {plan.settings.track} "
+                f"allows {limit:,}; shorten it, or set --unranked"
+            )
+
+
+def shard_of(questions: Questions, shard: str) -> Questions:
+    """The i-th of n shards, ``"i/n"``: every n-th question from the i-th on.
+
+    Raises
+    ------
+    InputError
+        If the shard is not ``i/n`` with 1 ≤ i ≤ n, or n exceeds the number of questions.
+    """
+    first, slash, second = shard.partition("/")
+    if not (slash and first.isascii() and first.isdigit() and second.isascii() and second.isdigit()):
+        raise InputError(f"--shard must be i/n, such as 1/2; got {shard!r}")
+    i, n = int(first), int(second)
+    if not 1 <= i <= n <= max(1, len(questions)):
+        raise InputError(f"--shard i/n needs 1 ≤ i ≤ n ≤ {len(questions):,} questions; got {shard}")
+    return Questions(questions.id[i - 1 :: n], questions.pert[i - 1 :: n], questions.gene[i - 1 :: n])
+
+
+def _held(plan: RunPlan, digest: str) -> dict[str, Any]:
+    """What a second start in the same folder must share with the first."""
+    return {
+        **asdict(plan.settings),
+        "shard": plan.shard,
+        "questions": len(plan.questions),
+        "prompts": plan.prompts.source,
+        "prompts_sha256": digest,
+    }
+
+
+def _pending(plan: RunPlan, run: RunFolder, positions: dict[str, int]) -> list[Question]:
+    """Questions still to ask, the longest prompt first: it is the one that may break a limit."""
+    again = {
+        trace["id"]
+        for trace in run.read(list(positions.values()))
+        if any(_asked_again(call, plan) for call in trace["calls"])
+    }
+    pending = [q for q in plan.questions if q.id not in positions or q.id in again]
+    if pending:
+        longest = max(range(len(pending)), key=lambda i: len(plan.prompts.text_of(pending[i])))
+        pending.insert(0, pending.pop(longest))
+    return pending
+
+
+def _asked_again(call: dict[str, Any], plan: RunPlan) -> bool:
+    if call["answered"]:
+        return False
+    return plan.ask_unanswered or call["reason"].startswith(TRANSPORT)
+
+
+def _evaluate(
+    plan: RunPlan,
+    run: RunFolder,
+    pending: list[Question],
+    positions: dict[str, int],
+    *,
+    progress: Progress,
+    quiet: bool,
+) -> None:
+    from inspect_ai import eval as inspect_eval
+
+    caller = Caller(plan.settings, plan.transport, counts=progress.counts, patience=plan.patience)
+    model = build_model(plan.settings, plan.transport)
+
+    def done(question: Question, prompt: str, records: list[CallRecord]) -> None:
+        run.append(_trace(question, prompt, records))
+        progress.question_done(quiet=quiet)
+
+    def kept(id_: str) -> list[CallRecord]:
+        if id_ not in positions:
+            return []
+        (trace,) = run.read([positions[id_]])
+        return [_record(call) for call in trace["calls"] if not _asked_again(call, plan)]
+
+    task = build_task(pending, plan.prompts.text_of, settings=plan.settings, caller=caller, done=done, kept=kept)
+    (log,) = inspect_eval(
+        task,
+        model=model,
+        display="none",
+        log_dir=str(run.logs),
+        log_format="eval",
+        log_realtime=False,
+        log_buffer=max(1, math.ceil(len(pending) / _LOG_FLUSHES)),
+        log_model_api=False,
+        log_header_only=True,
+        log_level="error",
+        max_samples=plan.transport.max_samples,
+        fail_on_error=True,
+        ctl_server=False,
+        score_display=False,
+    )
+    progress.finish(quiet=quiet)
+    if caller.fatal is not None:
+        raise caller.fatal
+    if log.status == "cancelled":
+        raise KeyboardInterrupt
+    if log.status != "success":
+        message = log.error.message if log.error else log.status
+        raise ModelRunError(f"the run stopped: {' '.join(message.split())[:300]} (inspect's log: {log.location})")
+
+
+class ModelRunError(PerturbarenaError):
+    """inspect stopped on an error that is neither the server's nor the settings'."""
+
+
+def _trace(question: Question, prompt: str, records: list[CallRecord]) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "pert": question.pert,
+        "gene": question.gene,
+        "prompt": prompt,
+        "calls": [record.as_json() for record in records],
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _record(call: dict[str, Any]) -> CallRecord:
+    """A call as its trace holds it."""
+    reading = Reading(
+        call.get("label", ""), call.get("p_up", 0.0), call.get("p_down", 0.0), call.get("how", ""),
+        mass=call.get("mass"), reason="" if call["answered"] else call["reason"],
+    )  # fmt: skip
+    same = ("seed", "stop_reason", "prompt_tokens", "output_tokens", "total_tokens", "seconds")
+    return CallRecord(
+        reading=reading,
+        written=Written(call["content"], call["reasoning"]),
+        rejected=tuple(call["rejected"]),
+        failures=tuple(call["failures"]),
+        **{name: call[name] for name in same},
+    )
+
+
+def _manifest(
+    plan: RunPlan, run: RunFolder, tally: Tally, digest: str, *, began: datetime, progress: Progress
+) -> dict[str, Any]:
+    import inspect_ai
+
+    fixed = plan.challenge.track(plan.settings.track).model.fixed
+    counter = token_counter(plan.settings.model)
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": "prompt",
+        "ranked": plan.settings.ranked,
+        "settings": asdict(plan.settings),
+        "model_name": plan.settings.model_name,
+        "model_is_the_tracks": fixed is None or _tail(plan.settings.model_name) == _tail(fixed),
+        "shard": plan.shard,
+        "transport": asdict(plan.transport),
+        "inputs": dict(plan.inputs or {}),
+        "prompts": {"source": plan.prompts.source, "sha256": digest},
+        "counts": tally.as_json(),
+        "last_start": {
+            "began": began.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(progress.seconds, 3),
+            "questions": progress.counts.questions,
+            "calls_sent": progress.counts.calls,
+            "input_tokens": progress.counts.input_tokens,
+            "output_tokens": progress.counts.output_tokens,
+        },
+        "prompt_tokens_checked_before": counter.exact,
+        "versions": {
+            "perturbarena": __version__,
+            "inspect_ai": inspect_ai.__version__,
+            "python": platform.python_version(),
+        },
+        "files": {
+            "predictions": run.predictions.name,
+            "prompt": run.prompt.name,
+            "traces": "traces/answers.jsonl",
+        },
+    }
+
+
+def _tail(name: str) -> str:
+    return name.rsplit("/", 1)[-1].casefold()
