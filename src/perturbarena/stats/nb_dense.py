@@ -21,8 +21,7 @@ from scipy import sparse
 
 from perturbarena.errors import InputError
 from perturbarena.stats import dispersion, nb_groups, quasi_likelihood
-from perturbarena.stats.fdr import benjamini_hochberg
-from perturbarena.stats.nb_glm import MAX_LOG2FC, PerturbationFit
+from perturbarena.stats.nb_glm import PerturbationFit
 
 MAX_ITERATIONS: Final = 200
 MAX_HALVINGS: Final = 60
@@ -88,24 +87,7 @@ def fit_design(counts, design: np.ndarray, *, tested: int, size_factor: np.ndarr
     df = design.shape[0] - design.shape[1]
     quasi = quasi_likelihood.shrink(mean, theta, theta_trend, df=df)
     beta, gain, se, state = _test(*arrays, log_size, full, reduced, to_tested, gamma, theta, theta_trend)
-    pvalue = quasi_likelihood.f_test(gain, quasi, df=df)
-    log2fc = np.clip(beta / np.log(2.0), -MAX_LOG2FC, MAX_LOG2FC)
-    log2fc[state == nb_groups.ZERO_IN_PERTURBED] = -MAX_LOG2FC
-    log2fc[state == nb_groups.ZERO_IN_CONTROL] = MAX_LOG2FC
-    return PerturbationFit(
-        log2fc=log2fc,
-        se_log2fc=se / np.log(2.0),
-        pvalue=pvalue,
-        fdr=benjamini_hochberg(pvalue),
-        statistic=gain / quasi.shrunken,
-        deviance_gain=gain,
-        mean=mean,
-        theta=theta,
-        theta_trend=theta_trend,
-        quasi=quasi,
-        state=state,
-        df2=quasi.df0 + df,
-    )
+    return PerturbationFit.of(beta, se, gain, mean, theta, theta_trend, quasi, state=state, df=df)
 
 
 def _check(n_cells: int, design: np.ndarray, tested: int, size_factor: np.ndarray) -> None:

@@ -46,6 +46,40 @@ class PerturbationFit:
     state: np.ndarray
     df2: float
 
+    @classmethod
+    def of(
+        cls,
+        beta: np.ndarray,
+        se: np.ndarray,
+        deviance_gain: np.ndarray,
+        mean: np.ndarray,
+        theta: np.ndarray,
+        theta_trend: np.ndarray,
+        quasi: quasi_likelihood.QuasiDispersion,
+        *,
+        state: np.ndarray,
+        df: int,
+    ) -> PerturbationFit:
+        """From the tested coefficient and its standard error (natural log); ``df`` are left over by the design."""
+        log2fc = np.clip(beta / np.log(2.0), -MAX_LOG2FC, MAX_LOG2FC)
+        log2fc[state == nb_groups.ZERO_IN_PERTURBED] = -MAX_LOG2FC
+        log2fc[state == nb_groups.ZERO_IN_CONTROL] = MAX_LOG2FC
+        pvalue = quasi_likelihood.f_test(deviance_gain, quasi, df=df)
+        return cls(
+            log2fc=log2fc,
+            se_log2fc=se / np.log(2.0),
+            pvalue=pvalue,
+            fdr=benjamini_hochberg(pvalue),
+            statistic=deviance_gain / quasi.shrunken,
+            deviance_gain=deviance_gain,
+            mean=mean,
+            theta=theta,
+            theta_trend=theta_trend,
+            quasi=quasi,
+            state=state,
+            df2=quasi.df0 + df,
+        )
+
 
 def side(
     count: np.ndarray, cell: np.ndarray, start: np.ndarray, size_factor: np.ndarray, group_start: np.ndarray
@@ -90,25 +124,7 @@ def fit_perturbation(control: Side, perturbed: Side, *, mean_size_factor: float)
     theta_trend = dispersion.local_median(mean, theta)
     quasi = quasi_likelihood.shrink(mean, theta, theta_trend, df=df)
     beta_p, gain, se = _test(control, perturbed, theta, theta_trend, beta, beta_p)
-
-    log2fc = np.clip(beta_p / np.log(2.0), -MAX_LOG2FC, MAX_LOG2FC)
-    log2fc[state == nb_groups.ZERO_IN_PERTURBED] = -MAX_LOG2FC
-    log2fc[state == nb_groups.ZERO_IN_CONTROL] = MAX_LOG2FC
-    pvalue = quasi_likelihood.f_test(gain, quasi, df=df)
-    return PerturbationFit(
-        log2fc=log2fc,
-        se_log2fc=se / np.log(2.0),
-        pvalue=pvalue,
-        fdr=benjamini_hochberg(pvalue),
-        statistic=gain / quasi.shrunken,
-        deviance_gain=gain,
-        mean=mean,
-        theta=theta,
-        theta_trend=theta_trend,
-        quasi=quasi,
-        state=state,
-        df2=quasi.df0 + df,
-    )
+    return PerturbationFit.of(beta_p, se, gain, mean, theta, theta_trend, quasi, state=state, df=df)
 
 
 @nb.njit(cache=True, nogil=True)
