@@ -146,6 +146,8 @@ def test_overlaps():
     # genes differ in how often they move, which is worth something only where a hidden row has such a gene
     assert _verdicts(found)["gene leave-one-out"] is Verdict.leak
     assert _verdicts(_audit(rows))["gene leave-one-out"] is Verdict.cannot_tell
+    apart = _audit(rows, hidden=Questions.from_pairs(["new"], ["other"]))
+    assert _verdicts(apart)["gene leave-one-out"] is Verdict.clean
 
 
 def test_hidden_rows_by_their_own_shape_and_by_training(tmp_path: Path):

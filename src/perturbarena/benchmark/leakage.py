@@ -82,7 +82,9 @@ class Kind(StrEnum):
     identity = "identity"
     """Means of other rows' labels: below chance they are matched by design; above, names inform."""
     identity_shared = "identity_shared"
-    """The same where hidden rows carry names of labelled ones."""
+    """The same where hidden rows carry names of labelled ones: both directions are leaks."""
+    identity_apart = "identity_apart"
+    """The same where hidden rows are known and carry none: above chance it is of no use."""
 
 
 class Attack(NamedTuple):
@@ -209,8 +211,10 @@ def _leave_one_out(
 ) -> Iterator[Attack]:
     for name, own in (("gene", rows.gene), ("perturbation", rows.pert)):
         theirs = None if hidden is None else hidden.gene if name == "gene" else hidden.pert
-        shared = theirs is not None and not set(own).isdisjoint(theirs)
-        kind = Kind.identity_shared if shared else Kind.identity
+        if theirs is None:
+            kind = Kind.identity
+        else:
+            kind = Kind.identity_apart if set(own).isdisjoint(theirs) else Kind.identity_shared
         mean = shape.leave_one_out(own, positive, among=among)
         yield Attack(f"{name} leave-one-out", target, kind, mean.score, positive, mean.among, _or_half(mean.null))
 
@@ -256,6 +260,8 @@ def _verdict(interval: Interval | None, attack: Attack) -> Verdict:
         return Verdict.clean
     if attack.kind is Kind.identity and low > 0:
         return Verdict.cannot_tell
+    if attack.kind is Kind.identity_apart and low > 0:
+        return Verdict.clean
     if low > 0 or (high < 0 and not one_sided):
         return Verdict.leak
     return Verdict.cannot_tell
@@ -283,6 +289,8 @@ MATCHED: Final = ("gene leave-one-out", "perturbation leave-one-out")
 def _sentence(attack: Attack, verdict: Verdict, *, below: bool) -> str:
     what = WHAT[attack.name]
     does = "whether it moves" if attack.target == "DE" else "which way it moves"
+    if verdict is Verdict.clean and attack.kind is Kind.identity_apart:
+        return f"{what} does not tell {does} of any hidden row: none has the same name"
     if verdict is Verdict.clean:
         return f"{what} does not tell {does}"
     if verdict is Verdict.leak and below and attack.name in MATCHED:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json
+from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
     from perturbarena.benchmark import Audit
@@ -42,9 +42,9 @@ def audit(
 
     from perturbarena.benchmark import audit_questions, read_question_set
 
-    found = audit_questions(
-        read_question_set(questions, truth=truth), rng=np.random.default_rng(seed), n_resamples=resamples
-    )
+    question_set = read_question_set(questions, truth=truth)
+    with progress_console().status("attacking"):
+        found = audit_questions(question_set, rng=np.random.default_rng(seed), n_resamples=resamples)
     if as_json:
         print_json(found.as_json() | {"questions": str(questions), "resamples": resamples, "seed": seed})
     else:
@@ -68,12 +68,13 @@ def _print(found: Audit, *, title: str) -> None:
         value = "–" if f.auroc != f.auroc else f"{f.auroc:.3f}"
         table.add_row(f.attack, f.rows, f.target, value, bounds, _coloured(f.verdict))
     out.print(table)
-    counts = Table("check", box=box.SIMPLE_HEAD, pad_edge=False)
-    counts.add_column("count", justify="right")
-    counts.add_column("verdict")
-    counts.add_column("for example", style="dim", overflow="ellipsis", no_wrap=True)
+    counts = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    counts.add_column("check", no_wrap=True)
+    counts.add_column("count", justify="right", min_width=5)
+    counts.add_column("verdict", min_width=7)
+    counts.add_column("for example", style="dim")
     for check in found.checks:
-        examples = escape(", ".join(check.examples[:3]))
+        examples = escape(", ".join(check.examples[:2]))
         counts.add_row(check.check, f"{check.count:,}", _coloured(check.verdict), examples)
     out.print(counts)
     for sentence in dict.fromkeys(f"{f.rows}: {f.sentence}" for f in found.findings if f.verdict == "leak"):
