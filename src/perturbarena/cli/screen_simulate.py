@@ -78,27 +78,27 @@ def _summary(screen: SimulatedScreen) -> dict[str, Any]:
     import numpy as np
 
     n_cells, n_genes = screen.counts.get_shape()
-    quartiles = np.quantile(screen.network.n_callable, [0.25, 0.5, 0.75])
+    quartiles = np.quantile(screen.network.expected_called, [0.25, 0.5, 0.75])
     return {
         "cells": n_cells,
         "genes": n_genes,
         "perturbations": len(screen.perturbations),
         "counts_per_cell": float(screen.counts.data.sum(dtype=np.int64) / n_cells),
         "zeros": 1 - screen.counts.nnz / (n_cells * n_genes),
-        "callable_genes_quartiles": quartiles.tolist(),
+        "expected_called_quartiles": quartiles.tolist(),
     }
 
 
 def _print(summary: dict[str, Any]) -> None:
     out = console()
-    low, median, high = summary["callable_genes_quartiles"]
+    low, median, high = summary["expected_called_quartiles"]
     out.print(
         f"[b]{summary['perturbations']:,}[/] perturbations and controls: {summary['cells']:,} cells × "
         f"{summary['genes']:,} genes, {summary['counts_per_cell']:,.0f} counts a cell, "
         f"{summary['zeros']:.0%} zeros"
     )
     out.print(
-        f"effects large enough to be called: median {median:,.0f} genes a perturbation, "
+        f"genes expected to be called in a perturbation: median {median:,.0f}, "
         f"quartiles {low:,.0f} and {high:,.0f}"
     )
     out.print(f"written to [b]{summary['output']}[/], the truth to [b]{summary['truth']}[/]")

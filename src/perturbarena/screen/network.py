@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy import special
 
 from perturbarena.errors import InputError
 
@@ -41,9 +42,12 @@ LARGEST: Final = 3.0
 """Bound of |log2 fold change|, reached smoothly."""
 CALLED_LOG2FC: Final = float(np.log2(1.5))
 """A called gene's least |log2 fold change|."""
-CALLED_Z: Final = 3.5
-"""Standard errors by which an effect must stand out to be called: about where the false discovery rate is 5 % if
-2 % of genes respond; compared with simulated screens of published size."""
+CALLED_FDR: Final = 0.05
+"""A called gene's highest false discovery rate."""
+STEPS: Final = 18
+"""Halvings of the search for a strength: to 2^(20/2^18) of it."""
+RANGE: Final = 10.0
+"""Strengths are sought within 2^±RANGE of that which gives the genes that answer most an effect of 1."""
 CALLED_SHARE: Final = ((0.0, 0.0015), (0.25, 0.0056), (0.5, 0.0193), (0.75, 0.05165), (1.0, 0.25))
 """Quantiles of the share of genes called in a perturbation; in 10,000 genes the median is 193 and the quartiles 56
 and 516.5, as published for the 2026 challenge's kept perturbations. The ends (15 and 2,500) are chosen."""
@@ -70,13 +74,13 @@ class Network:
     """Effects of P knockouts. ``log2fc`` (P, G) float32: of a guide that works fully, relative to all transcripts.
 
     ``module`` (P,) int: of the knocked-out gene; ``strength`` (P,): what its effects were multiplied by;
-    ``n_callable`` (P,) int: genes whose effect is large enough to be called in a screen of this size.
+    ``expected_called`` (P,): genes that an analysis of a screen of this size is expected to call.
     """
 
     log2fc: np.ndarray
     module: np.ndarray
     strength: np.ndarray
-    n_callable: np.ndarray
+    expected_called: np.ndarray
 
 
 def draw_genes(rng: np.random.Generator, settings: SimulationSettings) -> Genes:
@@ -107,9 +111,8 @@ def draw_network(
     """Effects of every knockout.
 
     ``log2fc = L·tanh(s_p·u/L) − c_p`` with u the network's response, L = ``LARGEST``, c_p such that the
-    transcripts' sum stays, and s_p the least strength at which the wanted number of genes reaches its threshold
-    max(log2 1.5, z·SE_g)/e_p; SE_g is the standard error of the gene's log2 fold change and e_p the mean
-    efficiency of the knockout's guides.
+    transcripts' sum stays, and s_p the strength at which the number of genes that :func:`expected_called` counts,
+    for guides of mean efficiency, is a draw from ``CALLED_SHARE``.
 
     Parameters
     ----------
@@ -128,29 +131,33 @@ def draw_network(
     module[measured] = genes.modules[own[measured], 0]
     response = _response(rng, genes, module, settings)
     response[measured, own[measured]] = 0.0
-    needed = standard_error(genes, settings)
-    needed = np.maximum(CALLED_LOG2FC, CALLED_Z * needed)
     wanted = _called_share(rng.random(len(own))) * settings.genes
-    strength, log2fc = np.empty(len(own)), np.empty(response.shape, np.float32)
+    strength, expected = np.empty(len(own)), np.empty(len(own))
+    log2fc = np.empty(response.shape, np.float32)
     for p, row in enumerate(response):
-        strength[p] = _strength(row, needed / efficiency[p], wanted[p], settings)
-        log2fc[p] = _bounded(row, strength[p], genes.share)
-    n_callable = (np.abs(log2fc) * efficiency[:, None] >= needed).sum(axis=1)
+        strength[p] = _strength(row, wanted[p], efficiency=efficiency[p], genes=genes, settings=settings)
+        effect = _bounded(row, strength[p], genes.share)
+        log2fc[p] = effect
+        expected[p] = expected_called(efficiency[p] * effect, wanted[p], genes=genes, settings=settings)
     if settings.knockdown is not None:
         log2fc[measured, own[measured]] = -settings.knockdown
-    return Network(log2fc, module, strength, n_callable)
+    return Network(log2fc, module, strength, expected)
 
 
-def standard_error(genes: Genes, settings: SimulationSettings) -> np.ndarray:
-    """Of a log2 fold change, shape (G,): √((1/μ + φ)(1/n + 1/n₀))/ln 2 with mean count μ, n cells and n₀ controls.
+def expected_called(log2fc: np.ndarray, wanted: float, *, genes: Genes, settings: SimulationSettings) -> float:
+    """Genes that an analysis is expected to call: Σ_g Φ(|log2fc|/SE_g − max(z, log2 1.5/SE_g)).
 
-    φ is the dispersion with what cell states and depths add to it.
+    ``z`` is the two-sided bound that Benjamini and Hochberg set where ``wanted`` of G genes are called. SE is that
+    of n perturbed and n₀ control cells with mean counts μ·2^log2fc and μ,
+    ``SE² = ((1/(μ·2^log2fc) + φ)/n + (1/μ + φ)/n₀)/ln²2``; φ is the dispersion with what cell states add to it.
     """
     mean = genes.share * settings.counts_per_gene * settings.genes
     states = settings.state_spread**2 * (genes.loadings.astype(float) ** 2).sum(axis=1)
     spread = genes.dispersion + np.expm1(np.minimum(states, 1.0))
-    cells = 1 / settings.cells_per_perturbation + 1 / settings.control_cells
-    return np.sqrt((1 / mean + spread) * cells) / np.log(2)
+    perturbed = (np.exp2(-log2fc) / mean + spread) / settings.cells_per_perturbation
+    error = np.sqrt(perturbed + (1 / mean + spread) / settings.control_cells) / np.log(2)
+    bound = -special.ndtri(CALLED_FDR * min(wanted / settings.genes, 1.0) / 2)
+    return float(special.ndtr(np.abs(log2fc) / error - np.maximum(bound, CALLED_LOG2FC / error)).sum())
 
 
 def _response(
@@ -178,18 +185,32 @@ def _called_share(level: np.ndarray) -> np.ndarray:
     return np.exp(np.interp(level, at, np.log(share)))
 
 
-def _strength(response: np.ndarray, needed: np.ndarray, wanted: float, settings: SimulationSettings) -> float:
-    """The least strength at which ``wanted`` genes (at most half of those that can be called) reach ``needed``."""
-    can = (needed < LARGEST) & (response != 0)
-    reachable = int(can.sum())
+def _strength(
+    response: np.ndarray,
+    wanted: float,
+    *,
+    efficiency: float,
+    genes: Genes,
+    settings: SimulationSettings,
+) -> float:
+    """The strength at which ``wanted`` genes are expected to be called, or 0.8 of those that ever could be."""
+
+    def called(log2_strength: float) -> float:
+        effect = efficiency * _bounded(response, unit * 2**log2_strength, genes.share)
+        return expected_called(effect, wanted, genes=genes, settings=settings)
+
+    unit = 1 / np.abs(response).max()
+    reachable = called(RANGE)
     if reachable < 2:
         raise InputError(
             f"hardly an effect could be called with {settings.cells_per_perturbation} cells a perturbation and "
             f"{settings.counts_per_gene:g} counts a gene and cell; more cells, genes or counts are needed"
         )
-    at_least = LARGEST * np.arctanh(needed[can] / LARGEST) / np.abs(response[can])
-    nth = int(np.clip(round(wanted), 1, reachable // 2)) - 1
-    return float(np.partition(at_least, nth)[nth])
+    low, high = -RANGE, RANGE
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if called(middle) < min(wanted, 0.8 * reachable) else (low, middle)
+    return float(unit * 2**high)
 
 
 def _bounded(response: np.ndarray, strength: float, share: np.ndarray) -> np.ndarray:

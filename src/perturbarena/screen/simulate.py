@@ -121,7 +121,7 @@ class SimulatedScreen:
             {
                 "module": network.module,
                 "strength": network.strength,
-                "n_callable": network.n_callable,
+                "expected_called": network.expected_called,
                 "mean_efficiency": guides.mean(axis=1),
                 "measured": np.isin(self.perturbations, self.genes),
             },
