@@ -145,3 +145,11 @@ def test_two_thousand_resamples_each_way_in_seconds():
     start = time.perf_counter()
     resample(rankings, pert, gene, n_resamples=2000, rng=np.random.default_rng(0))
     assert time.perf_counter() - start < 4
+
+
+def test_a_higher_level_gives_a_wider_interval():
+    plain, wide = (auroc_interval(0.7, 0.0004, 40, level=level) for level in (0.95, 0.999))
+    assert plain == auroc_interval(0.7, 0.0004, 40)
+    assert plain is not None
+    assert wide is not None
+    assert wide.low < plain.low < 0.7 < plain.high < wide.high

@@ -1,5 +1,19 @@
 """Question sets: what is asked, and whether its answers can be read off its shape."""
 
+from perturbarena.benchmark.audit import Audit, LabelledFile, QuestionSet, audit_questions, read_question_set
+from perturbarena.benchmark.leakage import Finding, Verdict
+from perturbarena.benchmark.overlap import Check
 from perturbarena.benchmark.simulate import SimulatedQuestions, simulate_questions
 
-__all__ = ["SimulatedQuestions", "simulate_questions"]
+__all__ = [
+    "Audit",
+    "Check",
+    "Finding",
+    "LabelledFile",
+    "QuestionSet",
+    "SimulatedQuestions",
+    "Verdict",
+    "audit_questions",
+    "read_question_set",
+    "simulate_questions",
+]

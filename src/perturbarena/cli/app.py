@@ -9,6 +9,7 @@ import typer
 
 from perturbarena import __version__
 from perturbarena.cli import (
+    benchmark,
     challenge,
     crossval,
     data,
@@ -28,6 +29,7 @@ GROUPS: tuple[ModuleType, ...] = (
     challenge,
     data,
     screen,
+    benchmark,
     run_tracks,
     run_prompt,
     predict,

@@ -1,14 +1,15 @@
-"""``perturbarena screen``: check a screen, estimate its effects, calibrate them on artificial perturbations."""
+"""``perturbarena screen``: simulate or check a screen, estimate its effects, calibrate them on nulls."""
 
 from __future__ import annotations
 
 import typer
 
-from perturbarena.cli import screen_check, screen_effects
+from perturbarena.cli import screen_check, screen_effects, screen_simulate
 
 app = typer.Typer(no_args_is_help=True, help="From Perturb-seq counts to effects.")
 screen_check.attach(app)
 screen_effects.attach(app)
+screen_simulate.attach(app)
 
 
 def attach(parent: typer.Typer) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.output import console, print_json, progress_bar
 from perturbarena.cli.screen_options import (
     BatchColumn,
     ControlValue,
@@ -100,7 +98,7 @@ def effects(
         layer=layer,
         guide_counts=guide_counts,
     )
-    with _progress("perturbations") as progress:
+    with progress_bar("perturbations") as progress:
         table = estimate_effects(cells, settings=settings, workers=workers, checkpoint=output, progress=progress)
     write_effect_table(output, table)
     if figure is not None:
@@ -159,7 +157,7 @@ def null(
         layer=layer,
         guide_counts=guide_counts,
     )
-    with _progress("real perturbations") as real, _progress("nulls") as artificial:
+    with progress_bar("real perturbations") as real, progress_bar("nulls") as artificial:
         calibration = calibrate_screen(
             cells, settings=settings, n_nulls=nulls, workers=workers, progress=(real, artificial)
         )
@@ -192,31 +190,6 @@ def _number(text: str, option: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise InputError(f"{option} takes a positive number or all; got {text!r}")
     return int(text)
-
-
-@contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr that appears with its first step."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=progress_console(),
-        transient=True,
-    )
-    task = bar.add_task(what, total=None)
-
-    def step(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield step
-    finally:
-        bar.stop()
 
 
 def _summary(table: AnnData) -> dict[str, Any]:

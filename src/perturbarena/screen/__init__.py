@@ -6,6 +6,12 @@ from perturbarena.screen.effects import EffectSettings, estimate_effects
 from perturbarena.screen.features import GeneSelection, select_genes
 from perturbarena.screen.null import NullCalibration
 from perturbarena.screen.read import Screen, from_anndata, read_screen
+from perturbarena.screen.simulate import (
+    SimulatedScreen,
+    SimulationSettings,
+    simulate_screen,
+    write_simulation,
+)
 from perturbarena.screen.table import read_effect_table, write_effect_table
 
 __all__ = [
@@ -15,6 +21,8 @@ __all__ = [
     "NullCalibration",
     "Screen",
     "ScreenCheck",
+    "SimulatedScreen",
+    "SimulationSettings",
     "check_screen",
     "design_screen",
     "estimate_effects",
@@ -22,5 +30,7 @@ __all__ = [
     "read_effect_table",
     "read_screen",
     "select_genes",
+    "simulate_screen",
     "write_effect_table",
+    "write_simulation",
 ]

@@ -143,16 +143,17 @@ def two_way_variance(replicates: Replicates, measure: int = 0) -> TwoWayVariance
     return TwoWayVariance(pert, gene, row, total)
 
 
-def auroc_interval(estimate: float, variance: float, df: float) -> Interval | None:
-    """95 % interval of an AUROC: Student's t on the logit scale, so that it stays within (0, 1).
+def auroc_interval(estimate: float, variance: float, df: float, *, level: float = LEVEL) -> Interval | None:
+    """Interval of an AUROC, 95 % unless told: Student's t on the logit scale, so that it stays within (0, 1).
 
-    ``logit A ± t_{0.975, df}·√V / (A·(1 − A))``, mapped back. ``df`` is the smaller number of clusters less one,
-    as for cluster-robust errors (doi:10.3368/jhr.50.2.317). None where estimate or variance is undefined, and at
-    A = 0 or 1 exactly: resamples of a perfect ranking are all perfect and do not tell how far it may be off.
+    ``logit A ± t_{(1 + level)/2, df}·√V / (A·(1 − A))``, mapped back. ``df`` is the smaller number of clusters
+    less one, as for cluster-robust errors (doi:10.3368/jhr.50.2.317). None where estimate or variance is
+    undefined, and at A = 0 or 1 exactly: resamples of a perfect ranking are all perfect and do not tell how far it
+    may be off.
     """
     if not (0 < estimate < 1 and variance >= 0 and df >= 1):
         return None
-    half = stdtrit(df, 0.5 + LEVEL / 2) * np.sqrt(variance) / (estimate * (1 - estimate))
+    half = stdtrit(df, 0.5 + level / 2) * np.sqrt(variance) / (estimate * (1 - estimate))
     return Interval(*(float(x) for x in expit(logit(estimate) + np.array([-half, half]))))
 
 
