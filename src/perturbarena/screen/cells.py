@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 
+from perturbarena.screen.counts import total_counts
 from perturbarena.screen.read import Screen
 from perturbarena.stats.nb_glm import PerturbationFit, fit_perturbation, side
 from perturbarena.stats.nb_groups import Side
 from perturbarena.stats.size_factors import EMPTY_CELL
-
-BLOCK: Final = 10_000
-"""Cells whose totals are taken at once: scipy widens the counts of what it sums."""
-
-
-def total_counts(counts: sp.csr_matrix) -> np.ndarray:
-    """Total counts of each cell, shape (n,), float64."""
-    n_cells, _ = counts.get_shape()
-    blocks = [counts[first : first + BLOCK].sum(axis=1) for first in range(0, n_cells, BLOCK)]
-    return np.concatenate([np.asarray(block, np.float64).ravel() for block in blocks])
 
 
 @dataclass(frozen=True, slots=True)

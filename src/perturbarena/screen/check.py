@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from perturbarena.errors import InputError
+from perturbarena.screen.counts import total_counts
 from perturbarena.screen.findings import Finding, findings_of
 from perturbarena.screen.guides import NONE, SEVERAL, SINGLE, Assignment, assignment_from
 from perturbarena.screen.parts import Parts, open_parts, parts_of
@@ -159,7 +160,7 @@ def _check(parts: Parts, given: Columns, source: str, min_cells: int) -> ScreenC
     if assignment is not None and key is not None:
         labels = None if columns.guide is None else texts(parts.obs[columns.guide])
         counts = _guide_counts(key, assignment, labels)
-    umis = np.asarray(screen.counts.sum(axis=1), np.float64).ravel()
+    umis = total_counts(screen.counts)
     controls = screen.is_control
     guides = None if screen.guide is None else screen.guide[controls]
     record = ScreenCheck(

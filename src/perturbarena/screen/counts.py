@@ -23,6 +23,16 @@ LARGEST_LOGGED: Final = 30.0
 CONSTANT_SUM: Final = 1e-3
 """Relative spread of exp(x) − 1 sums over cells below which they are called equal."""
 
+SUMMED_CELLS: Final = 10_000
+"""Cells whose totals are taken at once: scipy widens the counts of what it sums."""
+
+
+def total_counts(counts: sp.csr_matrix) -> np.ndarray:
+    """Total counts of each cell, shape (n,), float64."""
+    n_cells, _ = counts.get_shape()
+    blocks = [counts[first : first + SUMMED_CELLS].sum(axis=1) for first in range(0, n_cells, SUMMED_CELLS)]
+    return np.concatenate([np.asarray(block, np.float64).ravel() for block in blocks])
+
 
 def to_csr(matrix: Any, *, keep: np.ndarray, where: str) -> sp.csr_matrix:
     """The rows where ``keep`` is true as a canonical CSR matrix of counts.

@@ -133,11 +133,11 @@ def calibrate(
                 progress(len(fits), len(usable))
     null = Fits.of(fits)
     shrunk = shrink(null, prior, shrink_by).log2fc
-    real_moved = _moved(real.fdr, real_shrunk)[real.estimated]
+    real_moved = moved_genes(real.fdr, real_shrunk)[real.estimated].sum(axis=1)
     return NullCalibration(
         units=tuple(quartets[i] for i in usable),
         n_cells=np.array([len(rows[i]) for i in usable]),
-        moved=_moved(null.fdr, shrunk),
+        moved=moved_genes(null.fdr, shrunk).sum(axis=1),
         moved_unshrunken=(null.fdr < MAX_FDR).sum(axis=1),
         pvalue=null.pvalue,
         real_moved=float(real_moved.mean()),
@@ -167,8 +167,9 @@ def quantiles(pvalue: np.ndarray, n: int = 200) -> tuple[np.ndarray, np.ndarray]
     return -np.log10(rank / (len(flat) + 1)), -np.log10(flat[rank - 1])
 
 
-def _moved(fdr: np.ndarray, shrunk: np.ndarray) -> np.ndarray:
-    return ((fdr < MAX_FDR) & (np.abs(shrunk) >= MIN_ABS_LOG2FC)).sum(axis=1)
+def moved_genes(fdr: np.ndarray, shrunk: np.ndarray) -> np.ndarray:
+    """Which genes count as moved, by FDR and shrunken log2 fold change; of their shape, bool, False where NaN."""
+    return np.logical_and(fdr < MAX_FDR, np.abs(shrunk) >= MIN_ABS_LOG2FC)
 
 
 def units_of(guide: Sequence[str] | np.ndarray, is_control: np.ndarray) -> np.ndarray:

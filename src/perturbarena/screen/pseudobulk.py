@@ -14,6 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy import special
 
+from perturbarena.screen.counts import total_counts
 from perturbarena.screen.read import Screen
 from perturbarena.stats.fdr import benjamini_hochberg
 
@@ -100,7 +101,7 @@ def sizes_of(screen: Screen) -> np.ndarray:
     """Size factors with mean 1, shape (n,): those read from ``obs``, or total counts."""
     size = screen.size_factor
     if size is None:
-        size = np.asarray(screen.counts.sum(axis=1), np.float64).ravel()
+        size = total_counts(screen.counts)
     return size / size.mean() if size.sum() > 0 else np.ones(len(size))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from perturbarena.errors import InputError
 from perturbarena.report import VolcanoPanel, draw_volcanoes
-from perturbarena.screen.null import MAX_FDR, MIN_ABS_LOG2FC
+from perturbarena.screen.null import moved_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,7 +35,7 @@ def volcano_figure(
     """
     fdr: np.ndarray = np.asarray(table.layers["fdr"])
     log2fc: np.ndarray = np.asarray(table.layers["log2fc_shrunk"])
-    moved: np.ndarray = np.logical_and(fdr < MAX_FDR, np.abs(log2fc) >= MIN_ABS_LOG2FC)
+    moved = moved_genes(fdr, log2fc)
     names = [str(name) for name in table.obs_names]
     estimated = ~np.isnan(fdr[:, 0])
     if perturbations is None:
