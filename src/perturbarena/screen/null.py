@@ -20,14 +20,12 @@ from scipy import stats
 from perturbarena.errors import InputError
 from perturbarena.screen.cells import Cells, Controls
 from perturbarena.screen.effects import Fits, Progress, shrink
+from perturbarena.stats.fdr import MAX_FDR, moved_genes
 from perturbarena.stats.nb_glm import PerturbationFit
 from perturbarena.stats.shrinkage import Prior
 
 UNITS_EACH: Final = 4
 """Control units pooled to one artificial perturbation; the published screen drew quartets."""
-MAX_FDR: Final = 0.05
-MIN_ABS_LOG2FC: Final = math.log2(1.5)
-"""A gene counts as moved below this FDR and at or above this shrunken fold change, as when labels are made."""
 CONFIDENCE: Final = 0.975
 
 
@@ -165,11 +163,6 @@ def quantiles(pvalue: np.ndarray, n: int = 200) -> tuple[np.ndarray, np.ndarray]
     flat = np.sort(pvalue[~np.isnan(pvalue)])
     rank = np.unique(np.geomspace(1, len(flat), n).astype(int))
     return -np.log10(rank / (len(flat) + 1)), -np.log10(flat[rank - 1])
-
-
-def moved_genes(fdr: np.ndarray, shrunk: np.ndarray) -> np.ndarray:
-    """Which genes count as moved, by FDR and shrunken log2 fold change; of their shape, bool, False where NaN."""
-    return np.logical_and(fdr < MAX_FDR, np.abs(shrunk) >= MIN_ABS_LOG2FC)
 
 
 def units_of(guide: Sequence[str] | np.ndarray, is_control: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perturbarena.errors import InputError
 from perturbarena.report import VolcanoPanel, draw_volcanoes
-from perturbarena.screen.null import moved_genes
+from perturbarena.stats.fdr import moved_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
