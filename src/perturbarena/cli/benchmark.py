@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perturbarena.cli import benchmark_build
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
     from perturbarena.benchmark import Audit
 
-app = typer.Typer(no_args_is_help=True, help="Question sets: can their answers be read off their shape?")
+app = typer.Typer(
+    no_args_is_help=True, help="Question sets: build them; can their answers be read off their shape?"
+)
 COLOURS = {"leak": "red", "clean": "green", "cannot tell": "yellow"}
 
 
 def attach(parent: typer.Typer) -> None:
     """Add ``benchmark …``."""
+    benchmark_build.attach(app)
     parent.add_typer(app, name="benchmark")
 
 

@@ -8,5 +8,22 @@ from perturbarena.report.figures import (
     draw_scores,
     draw_volcanoes,
 )
+from perturbarena.report.question_set import (
+    draw_label_mix,
+    draw_log2fc,
+    draw_moved_genes,
+    draw_rows_per_gene,
+)
 
-__all__ = ["Measure", "RocPanel", "VolcanoPanel", "draw_qq", "draw_scores", "draw_volcanoes"]
+__all__ = [
+    "Measure",
+    "RocPanel",
+    "VolcanoPanel",
+    "draw_label_mix",
+    "draw_log2fc",
+    "draw_moved_genes",
+    "draw_qq",
+    "draw_rows_per_gene",
+    "draw_scores",
+    "draw_volcanoes",
+]
