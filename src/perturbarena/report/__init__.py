@@ -1,9 +1,11 @@
 """Records in, figures and pages out. No statistics of its own."""
 
 from perturbarena.report.figures import (
+    Curve,
     Measure,
     RocPanel,
     VolcanoPanel,
+    draw_power,
     draw_qq,
     draw_scores,
     draw_volcanoes,
@@ -16,12 +18,14 @@ from perturbarena.report.question_set import (
 )
 
 __all__ = [
+    "Curve",
     "Measure",
     "RocPanel",
     "VolcanoPanel",
     "draw_label_mix",
     "draw_log2fc",
     "draw_moved_genes",
+    "draw_power",
     "draw_qq",
     "draw_rows_per_gene",
     "draw_scores",
