@@ -18,7 +18,7 @@ from perturbarena.workflows.build.questions import Drawn
 from perturbarena.workflows.build.record import Findings
 
 USAGE: Final = {VALIDATION: "Public", TEST: "Private"}
-"""What ``Usage`` says of each hidden block: the running leaderboard shows one, the final ranking rests on the other."""
+"""What ``Usage`` says of a hidden block: running leaderboards show one, the final ranking rests on the other."""
 
 
 class Assembled(NamedTuple):

@@ -1,4 +1,4 @@
-"""README.md of a question set: ``benchmark.json`` for people. Nothing stands here that the record does not hold."""
+"""README.md of a question set: ``benchmark.json`` for people. It says nothing that the record does not hold."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ DESIGN: Final = {
     "every perturbation, as many unchanged rows of the same genes, random unchanged genes on top. How many rows a "
     "gene and a perturbation have gives answers away (see the audit); the set is for comparison.",
 }
+CEILINGS: Final = {"split_half": "replicate", "gene_mean": "gene mean", "perturbation_mean": "perturbation mean"}
 MEASURES: Final = {"score": "score", "de_auroc": "DE", "dir_auroc": "DIR"}
 
 
@@ -83,8 +84,9 @@ def _labels(record: Mapping[str, Any]) -> Iterator[str]:
         )
         yield (
             f"Each perturbation was compared with {controls} in a negative-binomial regression with a "
-            f"quasi-likelihood test; fold changes were shrunken under a {effects['prior'].replace('_', '-')} prior "
-            f"fitted to the whole screen. Perturbations with fewer than {effects['min_cells']} cells were left out."
+            f"quasi-likelihood test; fold changes were shrunken under a {effects['prior'].replace('_', '-')} "
+            "prior fitted to the whole screen. Perturbations with fewer than "
+            f"{effects['min_cells']} cells were left out."
         )
     else:
         yield f"Effects were taken from the table `{source['file']}`."
@@ -140,8 +142,8 @@ def _splits(record: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "No perturbation and no target gene stands in two splits"
         + (", and no gene is perturbed in one and a target in another." if across else ".")
-        + " `test.csv` holds both hidden blocks, sorted by id: validation (`Public`, for a running leaderboard) and "
-        "test (`Private`, for the final ranking)."
+        + " `test.csv` holds both hidden blocks, sorted by id: validation (`Public`, for a running leaderboard) "
+        "and test (`Private`, for the final ranking)."
     )
     header = ("Split", "Rows", "Perturbations", "Genes", *LABELS)
     rows = []
@@ -187,7 +189,23 @@ def _ceilings(record: Mapping[str, Any]) -> Iterator[str]:
     if "not_measured" in ceilings:
         yield f"Not measured: {ceilings['not_measured']}."
         return
-    yield str(ceilings)
+    yield (
+        "What could be reached, with 95 % intervals. *Replicate*: labels from one half of the cells, ranked by "
+        "the evidence of the other; a half is a smaller experiment, so the whole screen's labels are better. "
+        "*Gene mean*, *perturbation mean*: the mean of a gene's, or a perturbation's, other labels in the "
+        "split, which no entrant has. Chance is 0.5."
+    )
+    rows = []
+    for split, found in ceilings.items():
+        for key, words in CEILINGS.items():
+            if found[key] is not None:
+                rows.append((split, words, *(_with_interval(found[key], name) for name in MEASURES)))
+    yield markdown_table(("Split", "Ceiling", *MEASURES.values()), rows)
+    halves = {split: found["agreement"] for split, found in ceilings.items() if found["agreement"]}
+    if halves:
+        yield "How often half the cells gives a row the label it has here, loses it, or turns up into down:"
+        rows = [(s, *(f"{h[name]:.1%}" for name in ("kept", "lost", "flipped"))) for s, h in halves.items()]
+        yield markdown_table(("Split", "kept", "lost", "flipped"), rows)
 
 
 def _power(power: Mapping[str, Any]) -> Iterator[str]:
@@ -217,13 +235,19 @@ def _files(record: Mapping[str, Any], hashes: Mapping[str, str]) -> Iterator[str
     rows.append((f"input: `{source['file']}`", f"`{source['sha256']}`"))
     yield markdown_table(("File", "SHA-256"), rows)
     yield (
-        f"`solution.csv` is not here; its hash lets organisers prove later that the answers were fixed. "
-        f"Seed {record['seed']}; draws are seeded by it together with the effects, so that the seed alone repeats none."
+        "`solution.csv` is not here; its hash lets organisers prove later that the answers were fixed. "
+        f"Seed {record['seed']}; draws are seeded by it together with the effects, so that the seed alone "
+        "repeats none."
     )
 
 
 def _figure(figures: Mapping[str, str], name: str) -> str:
     return f"![{figures[name]}](figures/{name})" if name in figures else ""
+
+
+def _with_interval(found: Mapping[str, Any], name: str) -> str:
+    bounds = found["intervals"][name]
+    return _cell(found[name]) + ("" if bounds is None else " ({:.3f} – {:.3f})".format(*bounds))
 
 
 def _cell(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Effects → labelled questions of three splits: labels, splits, sampling, and what can go wrong with names.
 
-Draws are seeded by ``--seed`` together with the effects themselves. The seed is published; were it enough to repeat
-the draws, an entrant could tell from which random numbers a hidden row came, and so what its label is.
+Draws are seeded by ``--seed`` together with the effects themselves. The seed is published; were it enough to
+repeat the draws, an entrant could tell from which random numbers a hidden row came, and so what its label is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
 from perturbarena.workflows.build.settings import BuildSettings
 
-DRAWS: Final = ("nulls", "splits", "sampling", "audit", "ceilings", "power")
+DRAWS: Final = ("splits", "sampling", "audit", "ceilings", "power")
 """Stages that draw, each from a stream of its own, in an order that must not change."""
 
 
@@ -100,8 +100,8 @@ def _draw(block: Labels, settings: BuildSettings, split: str, rng: np.random.Gen
         raise InputError(f"{split}: {error}") from error
     if not len(pairs.pert):
         raise InputError(
-            f"{split}: no pair of its {len(block.perturbations)} perturbations and {len(block.genes)} genes can be "
-            "asked; a larger screen or larger shares for this split are needed"
+            f"{split}: no pair of its {len(block.perturbations)} perturbations and {len(block.genes)} genes can "
+            "be asked; a larger screen or larger shares for this split are needed"
         )
     return pairs
 
@@ -114,8 +114,8 @@ def _check_ids(labels: Labels) -> None:
     """Refuse names of which two different pairs give one id; whether both are drawn is chance."""
     for a, b in _clashes(labels):
         raise InputError(
-            f"two questions would have the id {a[0]}_{a[1]}: knockout {a[0]} with gene {a[1]}, and knockout {b[0]} "
-            f"with gene {b[1]}; rename one of them in the input"
+            f"two questions would have the id {a[0]}_{a[1]}: knockout {a[0]} with gene {a[1]}, and knockout "
+            f"{b[0]} with gene {b[1]}; rename one of them in the input"
         )
 
 

@@ -1,7 +1,7 @@
 """``benchmark.json``: what a question set is and what is known of it, without anything that tells a hidden label.
 
-Numbers of hidden rows are means, counts and AUROCs over a whole block, rounded; none belongs to one perturbation or
-one gene.
+Numbers of hidden rows are means, counts and AUROCs over a whole block, rounded; none belongs to one perturbation
+or one gene.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def load_settings(
     Raises
     ------
     InputError
-        If the design is unknown or another than the file's, or the file has a wrong key or value; the message names
-        file, key, what it is and what is needed.
+        If the design is unknown or another than the file's, or the file has a wrong key or value; the message
+        names file, key, what it is and what is needed.
     """
     given = {} if path is None else _read(path)
     own = given.get("design", {}).get("name") if isinstance(given.get("design"), dict) else None

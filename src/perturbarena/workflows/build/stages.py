@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from perturbarena import __version__
 from perturbarena.benchmark import LabelledFile, QuestionSet, audit_questions
+from perturbarena.benchmark.ceiling import ceilings_of
 from perturbarena.benchmark.power import measure_power
 from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION
 from perturbarena.challenge.formats import sha256
@@ -67,7 +68,7 @@ class BuildPlan:
     truth: Path
     settings: BuildSettings
     seed: int = 0
-    columns: ScreenColumns = ScreenColumns()
+    columns: ScreenColumns = field(default_factory=ScreenColumns)
     groups: Path | None = None
 
 
@@ -124,7 +125,7 @@ def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _R
     nulls = stage(
         "nulls",
         lambda: null_calibration(
-            source, table, settings, seed=seeds["nulls"], workers=run.workers, step=run.watch.step
+            source, table, settings, checkpoint=folders.work / "nulls", workers=run.workers, step=run.watch.step
         ),
     )
     run.watch.stage("questions", kept=False)
@@ -186,18 +187,16 @@ def _ceilings(
     seed: np.random.SeedSequence,
     run: _Run,
 ) -> dict[str, Any]:
+    """Oracles always; the replicate where there are cells to halve."""
     if not settings.ceilings:
         return {"not_measured": "switched off (ceilings = false)"}
+    rng = np.random.default_rng(seed)
     if source.is_table:
-        return {"not_measured": "an effect table has no cells that could be halved"}
-    try:
-        return measure_ceilings(
-            source.screen, drawn.labels, drawn.rows, effect_settings=settings.effects,
-            label_settings=settings.labels, folder=folders.work / "halves", rng=np.random.default_rng(seed),
-            progress=run.watch.step,
-        ).as_json()  # fmt: skip
-    except InputError as error:
-        return {"not_measured": str(error)}
+        return ceilings_of(drawn.labels, drawn.rows, rng=rng).as_json()
+    return measure_ceilings(
+        source.screen, drawn.labels, drawn.rows, effect_settings=settings.effects, label_settings=settings.labels,
+        folder=folders.work, rng=rng, workers=run.workers, progress=run.watch.step,
+    ).as_json()  # fmt: skip
 
 
 def _power(drawn: Drawn, seed: np.random.SeedSequence) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def _power(drawn: Drawn, seed: np.random.SeedSequence) -> dict[str, Any]:
 
 
 def _label_noise(drawn: Drawn, table: AnnData) -> dict[str, Any]:
-    """Of up and down rows: the mean local false sign rate, the share expected to move the other way or not at all."""
+    """Mean local false sign rate of up and down rows: the share expected to go the other way, or not at all."""
     lfsr = np.asarray(table.layers["lfsr"], np.float64)
     noise = {}
     for split, rows in drawn.rows.items():
