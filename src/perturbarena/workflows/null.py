@@ -28,26 +28,31 @@ OF_THE_TABLE: Final = ("prior", "shrink_by", "per_perturbation")
 """Settings in which the calibration follows an effect table that it is given; the others must agree."""
 
 
-def calibrate_screen(
-    screen: Screen,
-    *,
-    settings: EffectSettings,
-    n_nulls: int,
-    effects: AnnData | None = None,
-    workers: int | None = None,
-    run: BlockRunner | None = None,
-    checkpoint: Path | None = None,
-    progress: tuple[Progress, Progress] | None = None,
-) -> NullCalibration:
-    """Estimate the real perturbations, fit their prior, then test the artificial ones.
+class RealEffects(NamedTuple):
+    """The prior of the real perturbations, and the mean number of moved genes of one."""
+
+    prior: Prior
+    moved: float
+
+
+class Plan(NamedTuple):
+    """The comparisons of a calibration. ``real`` is their result already where an effect table was given."""
+
+    prepared: Prepared
+    real: Comparisons | RealEffects
+    nulls: Nulls
+
+
+def plan_calibration(
+    screen: Screen, *, settings: EffectSettings, n_nulls: int, effects: AnnData | None = None
+) -> Plan:
+    """Choose what to fit.
 
     Parameters
     ----------
     effects
         The effect table of this screen; real perturbations are not fitted again then. In the prior's family, the
         error that shrinkage takes and the way of drawing controls, it stands in place of ``settings``.
-    workers, run, checkpoint
-        As in :func:`perturbarena.screen.estimate_effects`.
 
     Raises
     ------
@@ -55,39 +60,71 @@ def calibrate_screen(
         If the screen's guides are not known, there are too few control units, or the effect table is of another
         screen or made under other settings.
     """
-    plan = _plan(screen, settings, n_nulls, effects)
+    if effects is not None:
+        settings = _agreed(settings, effects)
+    prepared = prepare(screen, settings)
+    real = effect_comparisons(prepared)
+    if effects is not None:
+        _require_same_screen(effects, prepared, real)
+    return Plan(prepared, real if effects is None else _tabled_effects(effects), draw_nulls(prepared, n_nulls))
+
+
+def calibrate_screen(
+    screen: Screen,
+    *,
+    settings: EffectSettings,
+    n_nulls: int,
+    effects: AnnData | None = None,
+    workers: int | None = None,
+) -> NullCalibration:
+    """:func:`plan_calibration`, then :func:`calibrate_plan` by threads of this process."""
+    plan = plan_calibration(screen, settings=settings, n_nulls=n_nulls, effects=effects)
+    return calibrate_plan(plan, run=Threads(workers))
+
+
+def calibrate_plan(
+    plan: Plan,
+    *,
+    run: BlockRunner | None = None,
+    checkpoint: Path | None = None,
+    progress: tuple[Progress, Progress] | None = None,
+) -> NullCalibration:
+    """Estimate the real perturbations, fit their prior, then test the artificial ones.
+
+    ``run`` and ``checkpoint`` are those of :func:`perturbarena.screen.estimate_effects`.
+    """
     first, second = progress or (None, None)
-    run = run or Threads(workers)
-    if effects is None:
-        fits = fit_all(plan.real, run=run, store=_store(checkpoint, plan.real), progress=first)
-        real = _real_effects(fits, plan.prepared.settings)
-    else:
-        real = _tabled_effects(effects)
-    artificial = plan.nulls.comparisons
-    null = fit_all(artificial, run=run, store=_store(checkpoint, artificial), progress=second)
-    shrink_by = plan.prepared.settings.shrink_by
-    calibration = calibrate(plan.nulls, null, prior=real.prior, real_moved=real.moved, shrink_by=shrink_by)
-    for comparisons in (plan.real, artificial):
-        if (store := _store(checkpoint, comparisons)) is not None:
-            store.remove()
+    stores: list[Store] = []
+
+    def fits_of(comparisons: Comparisons, step: Progress | None) -> Fits:
+        store = None if checkpoint is None else Store.beside(checkpoint, comparisons)
+        stores.extend([] if store is None else [store])
+        return fit_all(comparisons, run=run, store=store, progress=step)
+
+    settings = plan.prepared.settings
+    real = plan.real
+    if isinstance(real, Comparisons):
+        real = _real_effects(fits_of(real, first), settings)
+    null = fits_of(plan.nulls.comparisons, second)
+    calibration = calibrate(
+        plan.nulls, null, prior=real.prior, real_moved=real.moved, shrink_by=settings.shrink_by
+    )
+    for store in stores:
+        store.remove()
     return calibration
 
 
 def calibrate_shard(
-    screen: Screen,
+    plan: Plan,
     shard: Shard,
     *,
     checkpoint: Path,
-    settings: EffectSettings,
-    n_nulls: int,
-    effects: AnnData | None = None,
     run: BlockRunner | None = None,
     progress: tuple[Progress, Progress] | None = None,
 ) -> Remaining:
-    """Fit one job's share, kept beside ``checkpoint`` for :func:`calibrate_screen`, whose arguments these are."""
-    plan = _plan(screen, settings, n_nulls, effects)
+    """Fit one job's share, and keep it beside ``checkpoint`` for :func:`calibrate_plan`."""
     first, second = progress or (None, None)
-    todo = [] if effects is not None else [(plan.real, first)]
+    todo = [(plan.real, first)] if isinstance(plan.real, Comparisons) else []
     left = [
         fit_shard(comparisons, shard, store=Store.beside(checkpoint, comparisons), run=run, progress=step)
         for comparisons, step in [*todo, (plan.nulls.comparisons, second)]
@@ -95,45 +132,18 @@ def calibrate_shard(
     return Remaining(sum(part.missing for part in left), sum(part.total for part in left))
 
 
-class _Plan(NamedTuple):
-    prepared: Prepared
-    real: Comparisons
-    nulls: Nulls
-
-
-def _plan(screen: Screen, settings: EffectSettings, n_nulls: int, effects: AnnData | None) -> _Plan:
-    if effects is not None:
-        settings = _agreed(settings, effects)
-    prepared = prepare(screen, settings)
-    real = effect_comparisons(prepared)
-    if effects is not None:
-        _require_same_screen(effects, prepared, real)
-    return _Plan(prepared, real, draw_nulls(prepared, n_nulls))
-
-
-def _store(checkpoint: Path | None, comparisons: Comparisons) -> Store | None:
-    return None if checkpoint is None else Store.beside(checkpoint, comparisons)
-
-
-class _RealEffects(NamedTuple):
-    """The prior of the real perturbations, and the mean number of moved genes of one."""
-
-    prior: Prior
-    moved: float
-
-
-def _real_effects(fits: Fits, settings: EffectSettings) -> _RealEffects:
+def _real_effects(fits: Fits, settings: EffectSettings) -> RealEffects:
     prior = screen_prior(fits, settings)
     moved = moved_genes(fits.fdr, shrink(fits, prior, settings.shrink_by).log2fc)
-    return _RealEffects(prior, float(moved.sum(axis=1).mean()))
+    return RealEffects(prior, float(moved.sum(axis=1).mean()))
 
 
-def _tabled_effects(effects: AnnData) -> _RealEffects:
+def _tabled_effects(effects: AnnData) -> RealEffects:
     """The same from an effect table; its shrunken fold changes are float32."""
     prior = {name: np.asarray(value).item() for name, value in effects.uns["perturbarena"]["prior"].items()}
     estimated = ~np.isnan(np.asarray(effects.obs["df2"], np.float64))
     fdr, shrunk = (np.asarray(effects.layers[name])[estimated] for name in ("fdr", "log2fc_shrunk"))
-    return _RealEffects(Prior(**prior), float(moved_genes(fdr, shrunk).sum(axis=1).mean()))
+    return RealEffects(Prior(**prior), float(moved_genes(fdr, shrunk).sum(axis=1).mean()))
 
 
 def _agreed(settings: EffectSettings, effects: AnnData) -> EffectSettings:
