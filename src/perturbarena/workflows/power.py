@@ -31,10 +31,12 @@ def power_of_files(
     Raises
     ------
     InputError
-        If the files are no question set, or nothing is known of the labels.
+        If the files are no question set, nothing is known of the labels, or labels and ``mix`` are both given.
     """
     asked = read_question_set(path, truth=truth)
     labelled = asked.truth or (asked.train if asked.hidden is None else None)
+    if labelled is not None and mix is not None:
+        raise InputError(f"--mix is for rows without labels; of {path} its labels are known")
     if labelled is not None:
         rows, labels = labelled.rows.questions, labelled.rows.label
     elif asked.hidden is None:
