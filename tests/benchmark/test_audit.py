@@ -94,7 +94,7 @@ def test_parts_without_training_rows_or_of_another_length():
     [
         ({"label_noise": {"sentence": "halves agree on 83 %"}}, ["halves agree on 83 %"]),
         ({"label_noise": {"DE": {"sentence": "83 %"}, "DIR": {"agreed": 0.97}}}, ["DE: 83 %", "DIR: agreed 0.97"]),
-        ({"label_noise": [{"target": "DE", "agreed": 0.83}, "measured"]}, ["DE: target DE, agreed 0.83", "measured"]),
+        ({"label_noise": [{"target": "DE", "agreed": 0.83}, "x"]}, ["DE: target DE, agreed 0.83", "x"]),
         ({"label_noise": {"de_agreement": 0.83333, "n": 5, "why": None}}, ["de agreement 0.833, n 5"]),
         ({"ceilings": 0.91, "label_noise": "not measured"}, ["not measured", "0.91"]),
         ({"ceilings": None, "label_noise": {}, "other": 1}, []),
