@@ -10,6 +10,7 @@ from perturbarena.report.figures import (
     draw_scores,
     draw_volcanoes,
 )
+from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 from perturbarena.report.question_set import (
     draw_label_mix,
     draw_log2fc,
@@ -19,9 +20,12 @@ from perturbarena.report.question_set import (
 
 __all__ = [
     "Curve",
+    "ForestLine",
+    "ForestPanel",
     "Measure",
     "RocPanel",
     "VolcanoPanel",
+    "draw_forest",
     "draw_label_mix",
     "draw_log2fc",
     "draw_moved_genes",
