@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from perturbarena.challenge.records import DOWN, NONE, UP
-from perturbarena.report.figures import BLUE, GREY, _figure
+from perturbarena.report.figures import BLUE, GREY, house_figure
 
 RED: Final = "#b2182b"
 PALE: Final = "#c9ced6"
@@ -27,7 +27,7 @@ def draw_moved_genes(path: Path | str, *, up: np.ndarray, down: np.ndarray, titl
     """Genes going up and down at each perturbation, shape (k,), ordered by their sum."""
     order = np.argsort(-(up + down), kind="stable")
     x = np.arange(len(order))
-    with _figure(path, title=title, size=SIZE) as figure:
+    with house_figure(path, title=title, size=SIZE) as figure:
         axis = figure.subplots()
         axis.bar(x, up[order], width=1.0, color=RED, linewidth=0)
         axis.bar(x, -down[order], width=1.0, color=BLUE, linewidth=0)
@@ -46,7 +46,7 @@ def draw_log2fc(path: Path | str, *, log2fc: Mapping[str, np.ndarray], title: st
     values = np.concatenate(list(log2fc.values()))
     reach = float(np.max(np.abs(values), initial=MIN_REACH))
     edges = np.linspace(-reach, reach, BINS + 1)
-    with _figure(path, title=title, size=SIZE) as figure:
+    with house_figure(path, title=title, size=SIZE) as figure:
         axis = figure.subplots()
         for label in (NONE, DOWN, UP):
             told = f"{label} ({len(log2fc[label]):,})"
@@ -58,7 +58,7 @@ def draw_log2fc(path: Path | str, *, log2fc: Mapping[str, np.ndarray], title: st
 def draw_label_mix(path: Path | str, *, mix: Mapping[str, Mapping[str, int]], title: str) -> None:
     """One bar a split, parted by label; each part carries its share."""
     names = list(mix)
-    with _figure(path, title=title, size=(SIZE[0], 0.5 * len(names) + 1.1)) as figure:
+    with house_figure(path, title=title, size=(SIZE[0], 0.5 * len(names) + 1.1)) as figure:
         axis = figure.subplots()
         for row, name in enumerate(reversed(names)):
             total, left = sum(mix[name].values()), 0.0
@@ -82,7 +82,7 @@ def draw_label_mix(path: Path | str, *, mix: Mapping[str, Mapping[str, int]], ti
 
 def draw_rows_per_gene(path: Path | str, *, rows: Mapping[str, np.ndarray], title: str) -> None:
     """How many genes have 1, 2, … rows, one panel a part of the question set."""
-    with _figure(path, title=title, size=SIZE) as figure:
+    with house_figure(path, title=title, size=SIZE) as figure:
         axes = figure.subplots(1, len(rows), squeeze=False).ravel()
         for axis, (name, counts) in zip(axes, rows.items(), strict=True):
             if counts.max() <= TALLEST:

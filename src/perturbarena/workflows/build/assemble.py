@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from perturbarena.benchmark import read_question_set
-from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION
+from perturbarena.benchmark.splits import TRAIN
 from perturbarena.challenge.formats import atomic, sha256, write_json, write_labelled, write_questions, write_table
 from perturbarena.workflows.build.card import card
 from perturbarena.workflows.build.figures import draw_figures
-from perturbarena.workflows.build.folders import RECORD, SOLUTION, Folders, fresh
-from perturbarena.workflows.build.questions import Drawn
+from perturbarena.workflows.build.folders import AUDIT_FIGURE, RECORD, SOLUTION, Folders, fresh
+from perturbarena.workflows.build.questions import HIDDEN, Drawn
 from perturbarena.workflows.build.record import Findings
-
-USAGE: Final = {VALIDATION: "Public", TEST: "Private"}
-"""What ``Usage`` says of a hidden block: running leaderboards show one, the final ranking rests on the other."""
 
 
 class Assembled(NamedTuple):
@@ -32,13 +28,12 @@ def assemble(record: dict[str, Any], folders: Folders, drawn: Drawn, findings: F
     """Write everything, read it back as its users will, and take the hashes."""
     bench, truth = fresh(folders.work / "bench"), fresh(folders.next_truth)
     write_labelled(bench / "train.csv", drawn.rows[TRAIN])
-    hidden = drawn.hidden(VALIDATION, TEST)
+    hidden = drawn.hidden(*HIDDEN)
     write_questions(bench / "test.csv", hidden.questions)
-    private = np.isin(hidden.id, drawn.rows[TEST].id)
-    usage = np.where(private, USAGE[TEST], USAGE[VALIDATION])
-    write_table(truth / SOLUTION, pd.DataFrame({"id": hidden.id, "label": hidden.label, "Usage": usage}))
+    solution = pd.DataFrame({"id": hidden.id, "label": hidden.label, "Usage": drawn.usage()})
+    write_table(truth / SOLUTION, solution)
     read_question_set(bench, truth=truth)
-    figures = draw_figures(bench / "figures", drawn, nulls=findings.nulls)
+    figures = draw_figures(bench / "figures", drawn, nulls=findings.nulls, audit=folders.work / AUDIT_FIGURE)
     tables = {name: sha256(bench / name) for name in ("train.csv", "test.csv")}
     tables[SOLUTION] = sha256(truth / SOLUTION)
     with atomic(bench / "README.md") as file:

@@ -44,6 +44,7 @@ def card(record: Mapping[str, Any], *, figures: Mapping[str, str], hashes: Mappi
         *_sampling(record),
         _figure(figures, "rows-per-gene.svg"),
         *_audit(record["audit"]),
+        _figure(figures, "audit.svg"),
         *_ceilings(record),
         *_power(record["power"]),
         *_terms(record),
@@ -110,8 +111,8 @@ def _labels(record: Mapping[str, Any]) -> Iterator[str]:
     )
     left_out = record["left_out_perturbations"]
     yield f"{len(left_out)} perturbations are left out, each with its reason in `benchmark.json`."
-    wrong = {s: v["wrong_direction_expected"] for s, v in record["label_noise"].items()}
-    told = ", ".join(f"{s} {v:.2%}" for s, v in wrong.items() if v is not None)
+    noise = record["label_noise"].items()
+    told = ", ".join(f"{split} {found['wrong_direction_expected']:.1%}" for split, found in noise)
     yield (
         "Label noise: the share of up and down rows expected to go the other way, or not at all, "
         f"by the mean local false sign rate: {told}."
@@ -179,7 +180,7 @@ def _audit(audit: Mapping[str, Any]) -> Iterator[str]:
         bounds = "–" if f["interval"] is None else "{:.3f} – {:.3f}".format(*f["interval"])
         findings.append((f["attack"], f["rows"], f["target"], _cell(f["auroc"]), bounds, f["verdict"]))
     yield markdown_table(("Attack", "Rows", "Target", "AUROC", "95 % interval", "Verdict"), findings)
-    checks = [(c["check"], f"{c['count']:,}", c["verdict"]) for c in audit["checks"]]
+    checks = [(c["check"], _cell(c["count"]), c["verdict"]) for c in audit["checks"]]
     yield markdown_table(("Check", "Count", "Verdict"), checks)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from perturbarena.report import draw_label_mix, draw_log2fc, draw_moved_genes, d
 from perturbarena.workflows.build.questions import Drawn
 
 
-def draw_figures(folder: Path, drawn: Drawn, *, nulls: dict[str, Any]) -> dict[str, str]:
-    """Draw them; returns file names with what each shows."""
+def draw_figures(folder: Path, drawn: Drawn, *, nulls: dict[str, Any], audit: Path) -> dict[str, str]:
+    """Draw them, and take the audit's, which is drawn already; returns file names with what each shows."""
     block = drawn.labels.block(drawn.splits.pert == TRAIN, drawn.splits.gene == TRAIN)
     up, down = ((block.call == code).sum(axis=1) for code in (CALL_UP, CALL_DOWN))
     draw_moved_genes(
@@ -39,7 +40,9 @@ def draw_figures(folder: Path, drawn: Drawn, *, nulls: dict[str, Any]) -> dict[s
         rows={name: np.array(sorted(Counter(genes).values())) for name, genes in counts.items()},
         title="How often a gene is asked",
     )
+    shutil.copyfile(audit, folder / audit.name)
     figures = {
+        audit.name: "Every attack of the audit with its interval, and what names alone could tell at most",
         "moved-genes.svg": "Genes that each training perturbation moves, among the training genes",
         "log2fc.svg": "Shrunken log2 fold changes of the training questions, by label",
         "label-mix.svg": "Share of up, down and none in each split",

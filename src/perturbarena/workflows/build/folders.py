@@ -20,6 +20,7 @@ from perturbarena.errors import InputError
 
 RECORD: Final = "benchmark.json"
 SOLUTION: Final = "solution.csv"
+AUDIT_FIGURE: Final = "audit.svg"
 HASH_SHOWN: Final = 12
 
 

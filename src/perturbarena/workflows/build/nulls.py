@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perturbarena.errors import InputError
-from perturbarena.screen.blocks import Progress
+from perturbarena.screen.blocks import Progress, Threads
 from perturbarena.screen.null import quantiles
 from perturbarena.workflows.build.settings import BuildSettings
 from perturbarena.workflows.build.source import Source
-from perturbarena.workflows.null import calibrate_screen
+from perturbarena.workflows.null import calibrate_plan, plan_calibration
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,16 +33,9 @@ def null_calibration(
     if source.screen.guide is None:
         return {"not_measured": "no column names the control cells' guides (--guide)"}
     try:
-        found = calibrate_screen(
-            source.screen,
-            settings=settings.effects,
-            n_nulls=settings.nulls,
-            effects=table,
-            workers=workers,
-            checkpoint=checkpoint,
-            progress=(step, step),
-        )
+        plan = plan_calibration(source.screen, settings=settings.effects, n_nulls=settings.nulls, effects=table)
     except InputError as error:
         return {"not_measured": str(error)}
+    found = calibrate_plan(plan, run=Threads(workers), checkpoint=checkpoint, progress=(step, step))
     expected, observed = quantiles(found.pvalue)
     return found.as_json() | {"quantiles": {"expected": expected.tolist(), "observed": observed.tolist()}}

@@ -17,11 +17,14 @@ from perturbarena.benchmark.labels import Effects, Labels, label_effects
 from perturbarena.benchmark.sampling.fair import FairDesign, draw_fair
 from perturbarena.benchmark.sampling.pairs import Pairs
 from perturbarena.benchmark.sampling.published import draw_published
-from perturbarena.benchmark.splits import SPLITS, Splits, split_labels
+from perturbarena.benchmark.splits import SPLITS, TEST, VALIDATION, Splits, split_labels
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
 from perturbarena.workflows.build.settings import BuildSettings
 
+HIDDEN: Final = (VALIDATION, TEST)
+USAGE: Final = {VALIDATION: "Public", TEST: "Private"}
+"""What ``Usage`` says of a hidden block: running leaderboards show one, the final ranking rests on the other."""
 DRAWS: Final = ("splits", "sampling", "audit", "ceilings", "power")
 """Stages that draw, each from a stream of its own, in an order that must not change."""
 
@@ -48,6 +51,11 @@ class Drawn:
             *(np.concatenate([getattr(r.questions, name) for r in rows]) for name in ("id", "pert", "gene"))
         )
         return _by_id(LabelledQuestions(questions, np.concatenate([r.label for r in rows])))
+
+    def usage(self) -> np.ndarray:
+        """``Usage`` of every hidden row, in the order of ``hidden(*HIDDEN)``."""
+        private = np.isin(self.hidden(*HIDDEN).id, self.rows[TEST].id)
+        return np.where(private, USAGE[TEST], USAGE[VALIDATION]).astype(object)
 
 
 def streams(seed: int, effects: Effects) -> dict[str, np.random.SeedSequence]:

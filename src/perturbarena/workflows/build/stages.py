@@ -16,17 +16,18 @@ import numpy as np
 import pandas as pd
 
 from perturbarena import __version__
-from perturbarena.benchmark import LabelledFile, QuestionSet, audit_questions
+from perturbarena.benchmark import QuestionSet, audit_questions
 from perturbarena.benchmark.ceiling import ceilings_of
 from perturbarena.benchmark.power import measure_power
-from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION
+from perturbarena.benchmark.splits import TEST, TRAIN
 from perturbarena.challenge.formats import sha256
 from perturbarena.errors import InputError
 from perturbarena.screen import estimate_effects, read_effect_table, write_effect_table
+from perturbarena.workflows.audit_figure import audit_figure
 from perturbarena.workflows.build.assemble import assemble
-from perturbarena.workflows.build.folders import Folders, check_apart, disk_error
+from perturbarena.workflows.build.folders import AUDIT_FIGURE, Folders, check_apart, disk_error
 from perturbarena.workflows.build.nulls import null_calibration
-from perturbarena.workflows.build.questions import Drawn, draw_questions, streams
+from perturbarena.workflows.build.questions import HIDDEN, Drawn, draw_questions, streams
 from perturbarena.workflows.build.record import Findings, make_record, rounded
 from perturbarena.workflows.build.settings import BuildSettings
 from perturbarena.workflows.build.source import ScreenColumns, Source, effects_of, effects_record, read_groups
@@ -35,7 +36,6 @@ from perturbarena.workflows.ceiling import measure_ceilings
 if TYPE_CHECKING:
     from anndata import AnnData
 
-HIDDEN: Final = (VALIDATION, TEST)
 EFFECTS: Final = "effects.h5ad"
 
 
@@ -135,7 +135,7 @@ def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _R
     drawn = draw_questions(effects, settings, seeds=seeds, reasons=reasons, groups=groups)
     findings = Findings(
         nulls=nulls,
-        audit=stage("audit", lambda: _audit(drawn, seeds["audit"])),
+        audit=stage("audit", lambda: _audit(drawn, folders, seeds["audit"])),
         ceilings=stage("ceilings", lambda: _ceilings(drawn, source, settings, folders, seeds["ceilings"], run)),
         power=stage("power", lambda: _power(drawn, seeds["power"])),
         label_noise=_label_noise(drawn, table),
@@ -173,10 +173,12 @@ def _effects(source: Source, settings: BuildSettings, folders: Folders, run: _Ru
     return read_effect_table(kept)
 
 
-def _audit(drawn: Drawn, seed: np.random.SeedSequence) -> dict[str, Any]:
-    train, hidden = drawn.rows[TRAIN], drawn.hidden(*HIDDEN)
-    asked = QuestionSet(LabelledFile(train, train.id), hidden.questions, LabelledFile(hidden, hidden.id))
-    return audit_questions(asked, rng=np.random.default_rng(seed)).as_json()
+def _audit(drawn: Drawn, folders: Folders, seed: np.random.SeedSequence) -> dict[str, Any]:
+    """The findings; their figure is kept beside them."""
+    asked = QuestionSet.of(drawn.rows[TRAIN], drawn.hidden(*HIDDEN), part=drawn.usage())
+    audit = audit_questions(asked, rng=np.random.default_rng(seed))
+    audit_figure(folders.work / AUDIT_FIGURE, audit, title="What the set's own shape tells")
+    return audit.as_json()
 
 
 def _ceilings(
@@ -219,5 +221,8 @@ def _label_noise(drawn: Drawn, table: AnnData) -> dict[str, Any]:
     for split, rows in drawn.rows.items():
         moved = rows.take(rows.is_de)
         at = table.obs_names.get_indexer(pd.Index(moved.pert)), table.var_names.get_indexer(pd.Index(moved.gene))
-        noise[split] = {"wrong_direction_expected": float(lfsr[at].mean()) if len(moved) else None}
+        if len(moved):
+            share = float(lfsr[at].mean())
+            told = f"{share:.1%} of up and down rows are expected to go the other way, or not at all"
+            noise[split] = {"wrong_direction_expected": share, "sentence": told}
     return rounded(noise)
