@@ -11,7 +11,11 @@ from perturbarena.cli import benchmark_build, benchmark_power
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
-    from perturbarena.benchmark import Audit
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from perturbarena.benchmark import Audit, Check
 
 app = typer.Typer(
     no_args_is_help=True, help="Question sets: build them; can their answers be read off their shape?"
@@ -85,21 +89,29 @@ def _print(found: Audit, *, title: str) -> None:
             f"{oracle.oracle} only", oracle.rows, oracle.target, _value(oracle.auroc), _value(oracle.dealt)
         )
     out.print(ceilings)
+    _print_checks(found.checks, out)
+    for sentence in dict.fromkeys(f"{f.rows}: {f.sentence}" for f in found.findings if f.verdict == "leak"):
+        out.print(f"[red]leak[/] {sentence}", soft_wrap=True)
+    out.print(f"{found.leaks} leaks. Verdicts rest on intervals widened for the number of attacks.", style="dim")
+
+
+def _print_checks(checks: Sequence[Check], out: Console) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
     counts = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     counts.add_column("check", no_wrap=True)
     counts.add_column("count", justify="right", min_width=5)
     counts.add_column("verdict", min_width=7)
     counts.add_column("for example", style="dim")
-    for check in found.checks:
+    for check in checks:
         examples = escape(", ".join(check.examples[:2]))
         count = "–" if check.count is None else f"{check.count:,}"
         counts.add_row(check.check, count, _coloured(check.verdict), examples)
     out.print(counts)
-    for statement in (check for check in found.checks if check.count is None):
+    for statement in (check for check in checks if check.count is None):
         out.print(f"[yellow]{escape(statement.check)}[/] {escape(statement.sentence)}", soft_wrap=True)
-    for sentence in dict.fromkeys(f"{f.rows}: {f.sentence}" for f in found.findings if f.verdict == "leak"):
-        out.print(f"[red]leak[/] {sentence}", soft_wrap=True)
-    out.print(f"{found.leaks} leaks. Verdicts rest on intervals widened for the number of attacks.", style="dim")
 
 
 def _value(auroc: float) -> str:
