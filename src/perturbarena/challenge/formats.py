@@ -17,13 +17,21 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.errors import FormatError, InputError
+
+READ_AS_MISSING: Final = frozenset(
+    {
+        "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    }
+)  # fmt: skip
+"""Words that a CSV reader with pandas' defaults takes for a missing value."""
 
 
 def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFrame:
