@@ -90,13 +90,12 @@ def read_folder(path: Path) -> QuestionFolder:
     both = sorted(set(train.id) & set(hidden.id))
     if both:
         raise FormatError(f"{path}: {len(both)} ids stand in {TRAIN} and in {TEST}, e.g. {both[0]}")
-    card = path / CARD
     return QuestionFolder(
         path=path,
         train=train,
         hidden=hidden,
         record=_record(path / RECORD),
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        card=_card(path / CARD),
     )
 
 
@@ -174,6 +173,13 @@ def _part(target: Path) -> Path:
     os.umask(umask)
     part.chmod(0o777 & ~umask)
     return part
+
+
+def _card(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} must be UTF-8 text; byte {error.start} is not") from error
 
 
 def _record(path: Path) -> dict[str, Any]:

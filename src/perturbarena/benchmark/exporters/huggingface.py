@@ -39,9 +39,10 @@ def parquet_table(rows: Questions | LabelledQuestions) -> pa.Table:
 def dataset_card(folder: QuestionFolder) -> str:
     """README.md: YAML front matter, then the set's own card, how to load it, the citation.
 
-    Every value of the front matter is written as JSON, which is YAML too, so that no title can break it.
+    Every value of the front matter is written as JSON, which is YAML too, and control characters become blanks, so
+    that no title can break it.
     """
-    title = folder.stated("title") or folder.path.resolve().name
+    title = _printable(folder.stated("title")) or folder.path.resolve().name
     head = {
         "pretty_name": title,
         **_licence(folder.stated("licence") or folder.stated("license")),
@@ -89,6 +90,10 @@ def _licence(stated: str) -> dict[str, str]:
         return {"license": name}
     slug = re.sub(r"[^a-z0-9.]+", "-", name).strip("-")
     return {"license": "other", "license_name": slug or "other"}
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _size(n: int) -> str:

@@ -21,6 +21,8 @@ OPTIONAL: Final = ("id", "split")
 SPLITS: Final = {"train": None, "validation": PUBLIC, "test": PRIVATE}
 """What a split's rows become: training rows, or hidden rows with this Usage."""
 
+WITHHELD: Final = "withheld: the file has hidden rows' labels, and a hash lets guesses of them be tested"
+
 
 @dataclass(frozen=True, slots=True)
 class CsvMap:
@@ -102,10 +104,11 @@ def import_csv(path: Path, *, how: CsvMap, title: str = "", licence: str = "", c
     usage = np.array([SPLITS[name] for name in split], object)
     is_hidden = split != "train"
     hidden = rows.take(is_hidden)
-    source = Source("csv", title or path.name, {path.name: sha256(path)}, licence or "none stated", citation)
+    files = {path.name: WITHHELD if len(hidden) else sha256(path)}
+    source = Source("csv", title or path.name, files, licence or "none stated", citation)
     notes = (
         f"Columns read: {', '.join(f'{ours} from {theirs}' for ours, theirs in columns.items())}.",
-        "Rows are sorted by perturbation and gene.",
+        "Rows are sorted by perturbation and gene, so that their order says nothing.",
     )
     solution = Solution(hidden, usage[is_hidden]) if len(hidden) else None
     return Imported(rows.take(~is_hidden), hidden.questions, solution, source, notes=notes)

@@ -78,7 +78,7 @@ def import_perturbqa(folder: Path, cell_line: str) -> Imported:
     )
     notes = [
         "The split is PerturbQA's own; its one test split is the hidden block with the Usage Private.",
-        "Rows are sorted by perturbation and gene, as the source's order may say something about labels.",
+        "Rows are sorted by perturbation and gene, so that their order says nothing.",
         *(f"Left out, {reason}: {count:,}." for reason, count in left_out.items() if count),
     ]
     solution = Solution(hidden, np.full(len(hidden), PRIVATE, object)) if len(hidden) else None
@@ -106,7 +106,7 @@ def merge_perturbqa(de: pd.DataFrame, direction: pd.DataFrame, *, sources: tuple
         once.append(distinct)
     left_out[TORN] = len(torn)
     if torn:
-        once = [t[[p not in torn for p in zip(t["pert"], t["gene"], strict=True)]] for t in once]
+        once = [t[~np.fromiter((p in torn for p in zip(t["pert"], t["gene"], strict=True)), bool)] for t in once]
     both = once[0].merge(once[1], on=pair, how="outer", suffixes=("", "_dir"))
     in_de, in_dir = both["label"].notna(), both["label_dir"].notna()
     moved = both["label"] == "1"
