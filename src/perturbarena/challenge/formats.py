@@ -130,7 +130,7 @@ def read_questions(path: Path | str) -> Questions:
     table = read_table(path, required=("pert", "gene"))
     if "id" not in table.columns:
         table = table.assign(id=table["pert"] + "_" + table["gene"])
-    _no_blank(table, ("id", "pert", "gene"), path)
+    no_blank(table, ("id", "pert", "gene"), path)
     _no_duplicates(table["id"], path)
     return _questions(table)
 
@@ -152,7 +152,7 @@ def labelled_from_table(
     """As :func:`read_labelled`, for a table that is already read; ``source`` is named in messages."""
     _no_duplicates(table["id"], source)
     table = with_pairs(table, questions=questions, source=source)
-    _no_blank(table, ("id", "pert", "gene"), source)
+    no_blank(table, ("id", "pert", "gene"), source)
     try:
         return LabelledQuestions(_questions(table), table["label"].to_numpy(object))
     except InputError as error:
@@ -189,7 +189,7 @@ def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path
 def read_predictions(path: Path | str) -> Predictions:
     """Predictions from a CSV with ``id,prediction_up,prediction_down``; a cell that is no number is an error."""
     table = read_table(path, required=("id", "prediction_up", "prediction_down"))
-    _no_blank(table, ("id",), path)
+    no_blank(table, ("id",), path)
     up, down = (numbers(table[name], name, source=path) for name in ("prediction_up", "prediction_down"))
     return Predictions(table["id"].to_numpy(object), up, down)
 
@@ -281,7 +281,8 @@ def _no_duplicates(ids: pd.Series, path: Path | str) -> None:
         raise FormatError(f"{path}: an id may stand once; {ids.iloc[i]} stands again on line {line_of(path, i)}")
 
 
-def _no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
+def no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
+    """FormatError with the line where a name is blank, or begins or ends with a blank."""
     for name in columns:
         blank = np.flatnonzero((table[name].str.strip() == "").to_numpy())
         if len(blank):

@@ -125,6 +125,8 @@ def export(
 
     Example: perturbarena benchmark export bench --truth truth --to kaggle -o kaggle
     """
+    from rich.markup import escape
+
     from perturbarena.challenge.rules import load_challenge
     from perturbarena.errors import InputError
     from perturbarena.workflows.export import export_huggingface, export_kaggle
@@ -147,40 +149,42 @@ def export(
         )
         return
     out = console()
-    out.print(f"[b]{output}[/]")
+    out.print(str(output), markup=False, soft_wrap=True)
     out.print("public: " + ", ".join(exported.public), soft_wrap=True)
     if exported.organiser:
         out.print("[red]organisers only[/]: " + ", ".join(exported.organiser), soft_wrap=True)
     for warning in exported.warnings:
-        progress_console().print(f"[yellow]note[/] {warning}", soft_wrap=True)
+        progress_console().print(f"[yellow]note[/] {escape(warning)}", soft_wrap=True)
 
 
 def _finish(imported: Imported, output: Path, truth: Path | None, as_json: bool) -> None:
+    from perturbarena.benchmark.importers import write_imported
+
+    write_imported(imported, output, truth=truth)
+    if not as_json:
+        _print(imported, written=f"{output}" + (f", labels of hidden rows: {truth}" if truth else ""))
+        return
+    print_json(
+        {
+            "folder": str(output),
+            "truth": None if truth is None else str(truth),
+            "train": len(imported.train),
+            "hidden": len(imported.hidden),
+            "labels": imported.label_counts(),
+            "left_out": imported.left_out,
+            "notes": imported.notes,
+            "licence": imported.source.licence,
+        }
+    )
+
+
+def _print(imported: Imported, *, written: str) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from perturbarena.benchmark.importers import write_imported
-
-    write_imported(imported, output, truth=truth)
-    source, counts = imported.source, imported.label_counts()
-    if as_json:
-        print_json(
-            {
-                "folder": str(output),
-                "truth": None if truth is None else str(truth),
-                "train": len(imported.train),
-                "hidden": len(imported.hidden),
-                "labels": counts,
-                "left_out": imported.left_out,
-                "notes": imported.notes,
-                "licence": source.licence,
-            }
-        )
-        return
-    table = Table(
-        "rows of", box=box.SIMPLE_HEAD, title=f"[b]{escape(source.title)}[/]", title_justify="left", pad_edge=False
-    )
+    title, counts = f"[b]{escape(imported.source.title)}[/]", imported.label_counts()
+    table = Table("rows of", box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for name in ("rows", "perturbations", "genes", "up", "down", "none"):
         table.add_column(name, justify="right")
     for name, rows in (("train", imported.train.questions), ("hidden", imported.hidden)):
@@ -191,5 +195,5 @@ def _finish(imported: Imported, output: Path, truth: Path | None, as_json: bool)
     out.print(table)
     for reason, count in imported.left_out.items():
         out.print(f"left out, {reason}: {count:,}", style="yellow" if count else "dim")
-    out.print(f"licence: {escape(source.licence)}", style="dim")
-    out.print(f"written: {output}" + (f", labels of hidden rows: {truth}" if truth else ""), soft_wrap=True)
+    out.print(f"licence: {escape(imported.source.licence)}", style="dim", soft_wrap=True)
+    out.print(f"written: {escape(written)}", soft_wrap=True)

@@ -13,14 +13,16 @@ from typing import Final
 from perturbarena.benchmark.exporters import data_description, dataset_card, parquet_table, solution_warnings
 from perturbarena.benchmark.exporters.huggingface import TEST_FILE, TRAIN_FILE
 from perturbarena.benchmark.folders import (
+    TRAIN,
     QuestionFolder,
     keep_apart,
     read_folder,
     read_solution,
     whole_folders,
 )
+from perturbarena.challenge.data import data_sets
 from perturbarena.challenge.describe import sample_table
-from perturbarena.challenge.formats import write_labelled, write_questions, write_table
+from perturbarena.challenge.formats import sha256, write_labelled, write_questions, write_table
 from perturbarena.challenge.rules import Challenge
 from perturbarena.evaluation import render
 
@@ -71,7 +73,8 @@ def export_kaggle(bench: Path, truth: Path, output: Path, *, challenge: Challeng
         files = _files(part)
     public = tuple(f for f in files if f.startswith(f"{PUBLIC_FOLDER}/"))
     private = tuple(f for f in files if f not in public)
-    return Exported(public, private, (*solution_warnings(solution), *_licence_warning(folder)))
+    warnings = (*solution_warnings(solution), *_licence_warning(folder), *_rules_warning(folder, challenge))
+    return Exported(public, private, warnings)
 
 
 def export_huggingface(bench: Path, output: Path) -> Exported:
@@ -97,6 +100,17 @@ def export_huggingface(bench: Path, output: Path) -> Exported:
 
 def _files(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()))
+
+
+def _rules_warning(folder: QuestionFolder, challenge: Challenge) -> tuple[str, ...]:
+    """Rules that go with a known data set describe its cells and labels; they would be wrong of any other set."""
+    known = data_sets().get(challenge.name)
+    if known is None or sha256(folder.path / TRAIN) in {file.sha256 for file in known.files}:
+        return ()
+    return (
+        f"data_description.md states the cells and labels of {challenge.name}, which is another question set; "
+        "give rules of its own (--challenge)",
+    )
 
 
 def _licence_warning(folder: QuestionFolder) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def test_hidden_labels_need_a_place(cells, tmp_path):
     [
         ("A,X,1,train\nA,Y,2,train\n", r"label must be 0 or 1; got '2' \(line 3\)"),
         ("A,X,1,dev\n", r"split must be train or test; got 'dev' \(line 2\)"),
-        ("A,,0,train\n", "column gene is blank"),
+        ("B,X,0,train\nA,,0,train\n", r"c1-de.csv: column gene is blank on line 3"),
         ("A,X,0,test\n", "no training rows"),
     ],
 )

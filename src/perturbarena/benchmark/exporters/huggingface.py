@@ -69,6 +69,8 @@ def dataset_card(folder: QuestionFolder) -> str:
 
 _LOADING: Final = f"""## Loading
 
+What the text above calls train.csv and test.csv are here
+
 - configuration `labelled`, split `train`: `id`, `pert`, `gene`, `label` ({", ".join(LABELS)})
 - configuration `hidden`, split `test`: `id`, `pert`, `gene`; the labels are not published"""
 

@@ -16,12 +16,14 @@ from perturbarena.challenge.rules import Challenge, Column, Track
 
 def data_description(folder: QuestionFolder, challenge: Challenge, *, samples: dict[str, str]) -> str:
     """The text of the data page, as Markdown; ``samples`` gives each track's sample submission by its name."""
-    train, labels = folder.train, challenge.labels
+    train, labels, biology = folder.train, challenge.labels, challenge.biology
     counts = ", ".join(f"{int((train.label == label).sum()):,} `{label}`" for label in LABELS)
     shared = [len(set(getattr(train, k)) & set(getattr(folder.hidden, k))) for k in ("pert", "gene")]
     parts = [
-        f"# {folder.stated('title') or challenge.title}: data",
-        "One row is one question: after knocking out `pert`, does `gene`'s expression go up, go down, or stay?",
+        f"# {folder.stated('title') or challenge.title}",
+        "One row is one question: `pert` is perturbed, does the expression of `gene` go up, go down, or stay?",
+        f"Cells: {biology.species}, {biology.cell}; stimulus: {biology.stimulus}. "
+        f"Perturbation: {biology.perturbation}.",
         "## Files",
         markdown_table(
             ("File", "Rows", "Columns"),

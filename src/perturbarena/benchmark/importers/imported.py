@@ -119,7 +119,7 @@ def card(imported: Imported) -> str:
     source, counts = imported.source, imported.label_counts()["train"]
     lines = [
         f"# {source.title}",
-        "Knock out `pert`: does `gene` go up, down, or stay (`none`)? One row is one question.",
+        "One row is one question: `pert` is perturbed, does `gene` go up, down, or stay (`none`)?",
         f"- `{TRAIN}`: {_shape(imported.train.questions)}; "
         + ", ".join(f"{counts[label]:,} {label}" for label in LABELS),
     ]

@@ -30,7 +30,7 @@ import pandas as pd
 from perturbarena.benchmark.folders import PRIVATE, Solution
 from perturbarena.benchmark.importers.imported import Imported, Source
 from perturbarena.challenge.data import find_data_set
-from perturbarena.challenge.formats import labelled_from_table, line_of, read_table, sha256
+from perturbarena.challenge.formats import labelled_from_table, line_of, no_blank, read_table, sha256
 from perturbarena.challenge.records import DOWN, NONE, UP
 from perturbarena.errors import FormatError
 
@@ -91,7 +91,7 @@ def merge_perturbqa(de: pd.DataFrame, direction: pd.DataFrame, *, sources: tuple
     Raises
     ------
     FormatError
-        If a label is not 0 or 1 or a split not train or test; with the line.
+        If a name is blank, a label not 0 or 1, or a split not train or test; with the line.
     """
     pair = ["pert", "gene"]
     once = []
@@ -126,6 +126,7 @@ def merge_perturbqa(de: pd.DataFrame, direction: pd.DataFrame, *, sources: tuple
 
 
 def _check(table: pd.DataFrame, source: str) -> None:
+    no_blank(table, ("pert", "gene"), source)
     for column, allowed in (("label", ("0", "1")), ("split", SPLITS)):
         odd = np.flatnonzero(~table[column].isin(allowed).to_numpy())
         if len(odd):
