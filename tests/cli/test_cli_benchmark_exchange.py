@@ -78,7 +78,7 @@ def test_people_see_counts_and_the_private_half(here, capsys):
     captured = capsys.readouterr()
     assert "organisers only" in captured.out
     assert "no hidden row has the Usage Public" in captured.err
-    assert "cells and labels of bioreasoning-2026, which is another question set" in captured.err
+    assert "the rules of bioreasoning-2026, made for another question set" in captured.err
 
 
 def test_perturbqa(here, capsys):

@@ -63,8 +63,9 @@ class QuestionFolder:
     card: str
 
     def stated(self, name: str) -> str:
-        """A text of the record, such as ``licence``; "" where it states none."""
-        value = self.record.get(name)
+        """A text of the record's ``about``, such as ``licence``; "" where it states none."""
+        about = self.record.get("about")
+        value = about.get(name) if isinstance(about, dict) else None
         return value.strip() if isinstance(value, str) else ""
 
 

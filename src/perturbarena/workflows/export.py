@@ -108,7 +108,7 @@ def _rules_warning(folder: QuestionFolder, challenge: Challenge) -> tuple[str, .
     if known is None or sha256(folder.path / TRAIN) in {file.sha256 for file in known.files}:
         return ()
     return (
-        f"data_description.md states the cells and labels of {challenge.name}, which is another question set; "
+        f"data_description.md states the rules of {challenge.name}, made for another question set; "
         "give rules of its own (--challenge)",
     )
 

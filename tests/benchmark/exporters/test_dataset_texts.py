@@ -20,7 +20,7 @@ HIDDEN = Questions.from_pairs(["B", "B", "B"], ["X", "Y", "Z"])
 
 
 def folder(card: str = "", **record: str) -> QuestionFolder:
-    return QuestionFolder(Path("bench"), TRAIN, HIDDEN, record, card)
+    return QuestionFolder(Path("bench"), TRAIN, HIDDEN, {"about": record}, card)
 
 
 def head_of(card: str) -> dict:
@@ -73,9 +73,17 @@ def test_the_data_page():
     assert "1 `up`, 0 `down`, 1 `none`" in text
     assert "Shared by training and test rows: 0 perturbations, 1 target genes" in text
     assert "NA is a gene's name" in text
+    assert "species: mouse; cell: bone marrow" in text
     assert "## Track C" in text
     assert "## Track A" not in text
     assert text.rstrip().endswith("Doe 2030")
+
+
+def test_the_data_page_prefers_what_the_set_states_of_its_cells():
+    challenge = load_challenge("bioreasoning-2026")
+    text = data_description(folder(species="human", cell="K562"), challenge, samples={})
+    assert "species: human; cell: K562\n" in text
+    assert "mouse" not in text
 
 
 def test_warnings_about_a_solution():

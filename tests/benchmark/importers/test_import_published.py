@@ -24,7 +24,7 @@ def test_order_is_kept_and_surplus_columns_are_named(published, tmp_path):
     assert (tmp_path / "bench" / "test.csv").read_bytes() == (published / "test.csv").read_bytes()
     assert (tmp_path / "bench" / "train.csv").read_text() == "id,pert,gene,label\nA_X,A,X,up\n"
     record = json.loads((tmp_path / "bench" / "benchmark.json").read_text())
-    assert (record["format_version"], record["kind"], record["title"]) == (1, "imported", "published")
+    assert (record["format_version"], record["kind"], record["about"]["title"]) == (1, "imported", "published")
     assert "Columns of train.csv that were left out: fdr." in record["notes"]
 
 

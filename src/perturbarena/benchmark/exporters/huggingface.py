@@ -45,7 +45,7 @@ def dataset_card(folder: QuestionFolder) -> str:
     title = _printable(folder.stated("title")) or folder.path.resolve().name
     head = {
         "pretty_name": title,
-        **_licence(folder.stated("licence") or folder.stated("license")),
+        **_licence(folder.stated("licence")),
         "task_categories": ["tabular-classification"],
         "tags": ["biology", "genomics", "perturb-seq", "gene-perturbation"],
         "size_categories": [_size(len(folder.train) + len(folder.hidden))],

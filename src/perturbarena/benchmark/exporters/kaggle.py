@@ -16,14 +16,13 @@ from perturbarena.challenge.rules import Challenge, Column, Track
 
 def data_description(folder: QuestionFolder, challenge: Challenge, *, samples: dict[str, str]) -> str:
     """The text of the data page, as Markdown; ``samples`` gives each track's sample submission by its name."""
-    train, labels, biology = folder.train, challenge.labels, challenge.biology
+    train, labels = folder.train, challenge.labels
     counts = ", ".join(f"{int((train.label == label).sum()):,} `{label}`" for label in LABELS)
     shared = [len(set(getattr(train, k)) & set(getattr(folder.hidden, k))) for k in ("pert", "gene")]
     parts = [
         f"# {folder.stated('title') or challenge.title}",
         "One row is one question: `pert` is perturbed, does the expression of `gene` go up, go down, or stay?",
-        f"Cells: {biology.species}, {biology.cell}; stimulus: {biology.stimulus}. "
-        f"Perturbation: {biology.perturbation}.",
+        _experiment(folder, challenge),
         "## Files",
         markdown_table(
             ("File", "Rows", "Columns"),
@@ -67,6 +66,15 @@ def solution_warnings(solution: Solution) -> tuple[str, ...]:
     if missing:
         found.append(f"the id {missing[0]} is read as a missing value by the metric; rename it")
     return tuple(found)
+
+
+def _experiment(folder: QuestionFolder, challenge: Challenge) -> str:
+    """What was done to which cells: as the question set states it, else as the rules do, never a mixture."""
+    names = ("species", "cell", "stimulus", "perturbation")
+    stated = {name: folder.stated(name) for name in names}
+    if not any(stated.values()):
+        stated = {name: getattr(challenge.biology, name) for name in names}
+    return "; ".join(f"{name}: {text}" for name, text in stated.items() if text)
 
 
 def _track(name: str, track: Track, sample: str) -> str:

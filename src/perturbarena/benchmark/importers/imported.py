@@ -99,9 +99,7 @@ def record(imported: Imported, folder: Path) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "kind": "imported",
-        "title": source.title,
-        "licence": source.licence,
-        "citation": source.citation,
+        "about": {"title": source.title, "licence": source.licence, "citation": source.citation},
         "source": {"importer": source.importer, "files": source.files},
         "hashes": {name: sha256(folder / name) for name in tables},
         "rows": {
