@@ -67,7 +67,7 @@ def markdown(challenge: Challenge) -> str:
         ("Training data", challenge.training_data),
         ("Published at", ", ".join(f"<{s}>" for s in challenge.sources) or "–"),
     ]
-    parts = [f"## {challenge.title}", _table(("What", "Rule"), facts)]
+    parts = [f"## {challenge.title}", markdown_table(("What", "Rule"), facts)]
     for name, track in challenge.tracks.items():
         parts += _track(name, track)
     if challenge.decisions:
@@ -75,7 +75,10 @@ def markdown(challenge: Challenge) -> str:
             (d.topic, "; ".join(f"{s.source}: {s.value}" for s in d.says), f"**{d.resolved}**", d.why)
             for d in challenge.decisions
         ]
-        parts += ["### Where the sources contradict each other", _table(("Topic", "Sources", "Here", "Why"), rows)]
+        parts += [
+            "### Where the sources contradict each other",
+            markdown_table(("Topic", "Sources", "Here", "Why"), rows),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -96,15 +99,15 @@ def schema_markdown() -> str:
         for where, model in tables.items()
         for key, field in model.model_fields.items()
     ]
-    return _table(("Where", "Key", "Required", "Meaning"), rows) + "\n"
+    return markdown_table(("Where", "Key", "Required", "Meaning"), rows) + "\n"
 
 
 def _track(name: str, track: Track) -> list[str]:
     parts = [f"### Track {name}: {track.title}", track.description]
-    parts.append(_table(("What", "Rule"), _track_facts(track)))
+    parts.append(markdown_table(("What", "Rule"), _track_facts(track)))
     columns = [(f"`{c.name}`", c.type, _bounds(track, c), c.meaning) for c in track.columns]
-    parts.append(_table((f"Column of `{track.table_path}`", "Type", "Allowed", "Meaning"), columns))
-    parts.append(_table(("Path in the zip", "Need", "Meaning"), [_entry(e) for e in track.layout]))
+    parts.append(markdown_table((f"Column of `{track.table_path}`", "Type", "Allowed", "Meaning"), columns))
+    parts.append(markdown_table(("Path in the zip", "Need", "Meaning"), [_entry(e) for e in track.layout]))
     return parts
 
 
@@ -148,7 +151,8 @@ def _sentences(lines: Iterable[str]) -> str:
     return "; ".join(lines)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of Markdown; a bar inside a cell is escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

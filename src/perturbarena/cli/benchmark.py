@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perturbarena.cli import benchmark_exchange
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from perturbarena.benchmark import Audit, Check
 
 app = typer.Typer(no_args_is_help=True, help="Question sets: can their answers be read off their shape?")
+benchmark_exchange.attach(app)
 COLOURS = {"leak": "red", "clean": "green", "cannot tell": "yellow"}
 
 
