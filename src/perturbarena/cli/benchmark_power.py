@@ -75,7 +75,7 @@ def power(
             settings=settings,
         )
     if figure is not None:
-        power_figure(figure, found, title=f"{questions}: the smallest difference that can be seen")
+        power_figure(figure, found, title=f"Power of {questions.resolve().name}")
     if as_json:
         print_json(found.as_json() | {"questions": str(questions), "seed": seed})
     else:
