@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perturbarena.benchmark.power import EntrantModel, Pair, paired_differences, simulate_pair
+from perturbarena.benchmark.entrants import EntrantModel, Pair, simulate_pair
+from perturbarena.benchmark.power import paired_differences
 from perturbarena.challenge.formats import numbers, read_labelled, read_questions, read_table
 from perturbarena.challenge.records import LabelledQuestions, Questions
 

@@ -10,7 +10,8 @@ import typer
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
-    from perturbarena.benchmark.power import LabelMix, Power
+    from perturbarena.benchmark.entrants import LabelMix
+    from perturbarena.benchmark.power import Power
 
 
 def attach(group: typer.Typer) -> None:
@@ -49,7 +50,8 @@ def power(
     import numpy as np
     from pydantic import ValidationError
 
-    from perturbarena.benchmark.power import EntrantModel, PowerSettings
+    from perturbarena.benchmark.entrants import EntrantModel
+    from perturbarena.benchmark.power import PowerSettings
     from perturbarena.errors import InputError
     from perturbarena.workflows.power import power_figure, power_of_files
 
@@ -83,7 +85,7 @@ def power(
 
 
 def _mix(text: str | None) -> LabelMix | None:
-    from perturbarena.benchmark.power import LabelMix
+    from perturbarena.benchmark.entrants import LabelMix
     from perturbarena.errors import InputError
 
     if text is None:
