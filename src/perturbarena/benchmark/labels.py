@@ -101,7 +101,7 @@ def label_effects(effects: Effects, settings: LabelSettings | None = None) -> La
             f"{np.max(effects.share_of_control_cells, initial=0):.1%}: lower min_share_of_control_cells"
         )
     genes, log2fc, fdr = effects.genes[expressed], effects.log2fc[:, expressed], effects.fdr[:, expressed]
-    call = _calls(log2fc, fdr, settings)
+    call = call_effects(log2fc, fdr, settings)
     if not settings.ask_self:
         call[effects.perturbations[:, None] == genes[None, :]] = NOT_ASKED
     n_moved = (np.abs(call) == 1).sum(axis=1)
@@ -119,7 +119,8 @@ def label_effects(effects: Effects, settings: LabelSettings | None = None) -> La
     return Labels(effects.perturbations[kept], genes, call[kept], log2fc[kept], fdr[kept], left_out)
 
 
-def _calls(log2fc: np.ndarray, fdr: np.ndarray, settings: LabelSettings) -> np.ndarray:
+def call_effects(log2fc: np.ndarray, fdr: np.ndarray, settings: LabelSettings) -> np.ndarray:
+    """Codes of pairs by FDR and shrunken log2 fold change alone, of their shape, int8; NaN is NOT_ASKED."""
     call = np.full(log2fc.shape, NOT_ASKED, np.int8)
     call[(fdr >= settings.max_fdr) & (np.abs(log2fc) < settings.max_abs_log2fc_none)] = CALL_NONE
     moved = moved_genes(fdr, log2fc, max_fdr=settings.max_fdr, min_abs_log2fc=settings.min_abs_log2fc)

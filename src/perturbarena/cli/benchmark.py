@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli import benchmark_exchange
+from perturbarena.cli import benchmark_exchange, benchmark_power
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ COLOURS = {"leak": "red", "clean": "green", "cannot tell": "yellow"}
 
 def attach(parent: typer.Typer) -> None:
     """Add ``benchmark …``."""
+    benchmark_power.attach(app)
     parent.add_typer(app, name="benchmark")
 
 

@@ -1,9 +1,11 @@
 """Records in, figures and pages out. No statistics of its own."""
 
 from perturbarena.report.figures import (
+    Curve,
     Measure,
     RocPanel,
     VolcanoPanel,
+    draw_power,
     draw_qq,
     draw_scores,
     draw_volcanoes,
@@ -11,12 +13,14 @@ from perturbarena.report.figures import (
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 
 __all__ = [
+    "Curve",
     "ForestLine",
     "ForestPanel",
     "Measure",
     "RocPanel",
     "VolcanoPanel",
     "draw_forest",
+    "draw_power",
     "draw_qq",
     "draw_scores",
     "draw_volcanoes",

@@ -30,6 +30,12 @@ STYLE: Final[dict[Any, Any]] = {
     "axes.titlelocation": "left",
     "svg.hashsalt": "perturbarena",
 }
+POWER_STYLES: Final[tuple[dict[str, Any], ...]] = (
+    {"color": BLUE},
+    {"color": GREY, "linestyle": "-"},
+    {"color": GREY, "linestyle": (0, (4, 3))},
+)
+"""Score, DE and DIR."""
 FORMATS: Final = (".png", ".svg", ".pdf")
 
 
@@ -57,6 +63,15 @@ class VolcanoPanel:
     strength: np.ndarray
     moved: np.ndarray
     named: Sequence[tuple[str, float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A named curve: ``y`` over ``x``, shape (k,); NaN is left out."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,29 @@ def _draw_volcano(axis: Axes, panel: VolcanoPanel) -> None:
         axis.annotate(name, (x, y), xytext=(-4 if x < 0 else 4, 0), textcoords="offset points", **place)
     axis.margins(x=0.22, y=0.08)
     axis.set(title=panel.title, xlabel="log2 fold change", ylabel="−log10 FDR")
+
+
+def draw_power(path: Path | str, *, curves: Sequence[Curve], power: float, title: str) -> None:
+    """Draw smallest visible differences over numbers of questions, both on logarithmic axes.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`.
+    """
+    with _figure(path, title=title, size=(5.6, 4.0)) as figure:
+        axis = figure.subplots()
+        for curve, style in zip(curves, POWER_STYLES, strict=True):
+            last = f"{curve.y[-1]:.3f}" if np.isfinite(curve.y[-1]) else "undefined"
+            label = f"{curve.name}, all questions: {last}"
+            axis.plot(curve.x, curve.y, marker="o", markersize=4, linewidth=1.8, label=label, **style)
+        axis.legend(frameon=False, fontsize=8)
+        axis.set(xscale="log", yscale="log", xlabel="questions")
+        axis.set_ylabel(f"smallest difference seen with {power:.0%} power")
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axis.grid(visible=True, which="both", linewidth=0.3, alpha=0.5)
 
 
 @contextlib.contextmanager
