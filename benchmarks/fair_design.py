@@ -2,8 +2,8 @@
 
     python benchmarks/fair_design.py [--seeds 5] [--keep FOLDER] [EFFECTS.h5ad …]
 
-Without effect tables, screens of the published size are simulated and their effects estimated (some 3 minutes each);
-``--keep`` stores those tables and takes them from there the next time.
+Without effect tables, screens of the published size are simulated and their effects estimated (some 3 minutes
+each); ``--keep`` stores those tables and takes them from there the next time.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def draw_power(path: Path | str, *, curves: Sequence[Curve], power: float, title
     InputError
         As :func:`draw_scores`.
     """
-    with _figure(path, title=title, size=(5.6, 4.0)) as figure:
+    with house_figure(path, title=title, size=(5.6, 4.0)) as figure:
         axis = figure.subplots()
         for curve, style in zip(curves, POWER_STYLES, strict=True):
             last = f"{curve.y[-1]:.3f}" if np.isfinite(curve.y[-1]) else "undefined"
