@@ -1,8 +1,8 @@
 """The regulatory network of a simulated screen: what knocking out a gene truly does to every other gene.
 
 Genes form modules. A knocked-out gene acts on modules through a wiring that its own module sets, and on a few
-genes directly; a tenth of all genes are hubs that answer to many knockouts. The strength of each knockout is then set so that the number
-of genes that a screen of this size can call has a given distribution.
+genes directly; a tenth of all genes are hubs that answer to many knockouts. The strength of each knockout is then
+set so that the number of genes that a screen of this size can call has a given distribution.
 
 The constants below without a source are chosen together, so that questions drawn from a screen by the published
 design have the published shape (``benchmarks/published_shape.py``).
@@ -38,8 +38,8 @@ DIRECT_DF: Final = 3
 HUB_SHARE: Final = 0.09
 """Share of genes that are hubs."""
 HUB_ANSWER: Final = 9.0
-"""Times as readily as others that hubs answer. Many hubs of like readiness: few of them rule the strongest effects,
-yet a strong knockout moves most of them."""
+"""Times as readily as others that hubs answer. There are many, of like readiness: a strong knockout moves most of
+them, yet few stand among the strongest effects of every knockout."""
 BUFFERING: Final = 0.4
 """How much less genes with more transcripts answer: the response falls with this power of expression."""
 ABUNDANT: Final = 3.0
@@ -47,8 +47,8 @@ ABUNDANT: Final = 3.0
 LARGEST_FALL: Final = 3.0
 LARGEST_RISE: Final = 1.5
 """Bounds of |log2 fold change|, reached smoothly. A transcript can fall to nothing, while a promoter's rate has an
-upper limit; and without it nine in ten of the strongest findings go up, for with few counts a rise is the easier to
-see (68 % of the published ones do)."""
+upper limit. With equal bounds nine in ten of the strongest findings go up (68 % of the published ones do), for with
+few counts a rise is easier to see than a fall."""
 CALLED_LOG2FC: Final = float(np.log2(1.5))
 """A called gene's least |log2 fold change|."""
 CALLED_FDR: Final = 0.05
@@ -122,8 +122,8 @@ def draw_network(
     """Effects of every knockout.
 
     ``log2fc = L·tanh(s_p·u/L) − c_p`` with u the network's response, L the bound of its direction, c_p such that
-    the transcripts' sum stays, and s_p the strength at which the number of genes that :func:`expected_called` counts,
-    for guides of mean efficiency, is a draw from ``CALLED_SHARE``.
+    the transcripts' sum stays, and s_p the strength at which the number of genes that :func:`expected_called`
+    counts, for guides of mean efficiency, is a draw from ``CALLED_SHARE``.
 
     Parameters
     ----------
