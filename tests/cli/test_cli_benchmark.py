@@ -42,3 +42,14 @@ def test_a_leak_fails_only_under_strict(fair: Path, capsys: pytest.CaptureFixtur
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["benchmark", "audit", str(tmp_path / "nope.csv"), "--json"]) == 2
     assert "no such file" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_figure_and_a_recorded_ceiling(fair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fair.rename(tmp_path / "train.csv")
+    (tmp_path / "benchmark.json").write_text('{"ceilings": {"sentence": "nobody gets above 0.91"}}')
+    figure = tmp_path / "audit.svg"
+    assert run(["benchmark", "audit", str(tmp_path), "--resamples", "20", "--figure", str(figure)]) == 0
+    out = capsys.readouterr().out
+    assert "nobody gets above 0.91" in out
+    assert "perturbation only" in out
+    assert "gene oracle" in figure.read_text()

@@ -104,3 +104,18 @@ def test_a_classifier_finds_what_no_single_score_shows():
     assert abs(auroc(positive, table[:, 0]) - 0.5) < 0.05
     assert np.all(shape.trained_score(table, np.arange(1200) < 3, table) == 0)
     assert np.isnan(shape.cross_fitted_score(table, positive, folds[:1])[half]).all()
+
+
+def test_equal_places_have_equal_scores():
+    """Every perturbation has as many rows of each of three kinds of genes, so there are three values."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (p, 60 * kind + (p + i) % 60)
+        for kind, each in enumerate((3, 7, 11))
+        for p in range(60)
+        for i in range(each)
+    ]
+    graph = _graph([rows[i] for i in rng.permutation(len(rows))])
+    assert len(np.unique(shape.proportional_fit(graph, shape.matched_margins(graph)))) > 3
+    assert len(np.unique(shape.fixed_scores(graph)["proportional fitting"])) == 3
+    assert not np.isnan(shape.fixed_scores(_graph([(0, 0)]))["proportional fitting"]).any()

@@ -17,16 +17,18 @@ EXAMPLES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something counted; any count above 0 is a leak."""
+    """Something counted; any count above 0 is a leak. ``count`` is None for a statement that was not checked."""
 
     check: str
-    count: int
+    count: int | None
     examples: tuple[str, ...]
     sentence: str
 
     @property
     def verdict(self) -> Verdict:
-        """``leak`` where the count is above 0."""
+        """``leak`` where the count is above 0; ``cannot tell`` where there is none."""
+        if self.count is None:
+            return Verdict.cannot_tell
         return Verdict.leak if self.count else Verdict.clean
 
     def as_json(self) -> dict[str, Any]:
@@ -42,14 +44,18 @@ class Check:
 
 def check_repeats(rows: LabelledQuestions, ids: np.ndarray, *, of: str) -> list[Check]:
     """Questions that a file asks twice, with one label or with several; ids given twice; self-pairs."""
-    labels: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for pert, gene, label in zip(rows.pert, rows.gene, rows.label, strict=True):
-        labels[pert, gene].append(label)
+    labels = _labels(rows)
     twice = [_pair(pair) for pair, given in labels.items() if len(given) > 1]
     torn = [_pair(pair) for pair, given in labels.items() if len(set(given)) > 1]
     return [
         _check(f"{of}: duplicated questions", twice, "perturbation and gene are asked more than once"),
-        _check(f"{of}: contradictory questions", torn, "one question has several labels"),
+        _check(
+            f"{of}: contradictory questions",
+            torn,
+            f"of {len(twice):,} repeated questions {len(torn):,} have several labels: they are that noisy"
+            if torn
+            else "a repeated question has several labels",
+        ),
         _check(f"{of}: repeated ids", _repeated(ids), "an id stands more than once"),
         _check(
             f"{of}: self-pairs",
@@ -59,9 +65,19 @@ def check_repeats(rows: LabelledQuestions, ids: np.ndarray, *, of: str) -> list[
     ]
 
 
-def check_overlap(train: Questions, hidden: Questions) -> list[Check]:
-    """Names that training and hidden rows share, along each axis and across the axes."""
+def check_overlap(train: Questions, hidden: Questions, *, differs: set[tuple[str, str]] | None) -> list[Check]:
+    """Names that training and hidden rows share, along each axis and across the axes.
+
+    ``differs`` holds the shared questions whose labels differ; None where hidden rows have no labels.
+    """
     pairs = [set(zip(q.pert, q.gene, strict=True)) for q in (train, hidden)]
+    labelled = [] if differs is None else [
+        _check(
+            "shared questions with another label",
+            map(_pair, differs),
+            "the hidden label of a shared question is not the training one: labels are noisy, or were changed",
+        )
+    ]  # fmt: skip
     return [
         _check("shared questions", map(_pair, pairs[0] & pairs[1]), "hidden questions stand in the training rows"),
         _check("shared perturbations", set(train.pert) & set(hidden.pert), "perturbations stand in both splits"),
@@ -76,7 +92,21 @@ def check_overlap(train: Questions, hidden: Questions) -> list[Check]:
             set(train.pert) & set(hidden.gene),
             "genes knocked out in training rows are targets in hidden rows",
         ),
+        *labelled,
     ]
+
+
+def differing(train: LabelledQuestions, hidden: LabelledQuestions) -> set[tuple[str, str]]:
+    """Questions of both splits whose labels are not the same ones."""
+    given = [_labels(rows) for rows in (train, hidden)]
+    return {pair for pair in given[0].keys() & given[1].keys() if set(given[0][pair]) != set(given[1][pair])}
+
+
+def _labels(rows: LabelledQuestions) -> dict[tuple[str, str], list[str]]:
+    labels: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pert, gene, label in zip(rows.pert, rows.gene, rows.label, strict=True):
+        labels[pert, gene].append(label)
+    return labels
 
 
 def _check(name: str, found: Any, sentence: str) -> Check:

@@ -8,5 +8,16 @@ from perturbarena.report.figures import (
     draw_scores,
     draw_volcanoes,
 )
+from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 
-__all__ = ["Measure", "RocPanel", "VolcanoPanel", "draw_qq", "draw_scores", "draw_volcanoes"]
+__all__ = [
+    "ForestLine",
+    "ForestPanel",
+    "Measure",
+    "RocPanel",
+    "VolcanoPanel",
+    "draw_forest",
+    "draw_qq",
+    "draw_scores",
+    "draw_volcanoes",
+]

@@ -80,7 +80,7 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
     InputError
         If the file name does not end in .png, .svg or .pdf.
     """
-    with _figure(path, title=title, size=(4.0 * len(curves) + 4.2, 4.1)) as figure:
+    with house_figure(path, title=title, size=(4.0 * len(curves) + 4.2, 4.1)) as figure:
         axes = figure.subplots(1, len(curves) + 1)
         for axis, curve in zip(axes[:-1], curves, strict=True):
             _draw_roc(axis, curve)
@@ -95,7 +95,7 @@ def draw_qq(path: Path | str, *, expected: np.ndarray, observed: np.ndarray, tit
     InputError
         As :func:`draw_scores`.
     """
-    with _figure(path, title=title, size=(4.4, 4.4)) as figure:
+    with house_figure(path, title=title, size=(4.4, 4.4)) as figure:
         axis = figure.subplots()
         top = float(np.max(expected)) * 1.04
         axis.plot([0, top], [0, top], color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -116,7 +116,7 @@ def draw_volcanoes(path: Path | str, *, panels: Sequence[VolcanoPanel], title: s
         raise InputError("a volcano figure needs at least one perturbation; got none")
     columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
-    with _figure(path, title=title, size=(3.3 * columns, 3.0 * rows + 0.3)) as figure:
+    with house_figure(path, title=title, size=(3.3 * columns, 3.0 * rows + 0.3)) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, panel in zip(axes, panels, strict=False):
             _draw_volcano(axis, panel)
@@ -137,7 +137,7 @@ def _draw_volcano(axis: Axes, panel: VolcanoPanel) -> None:
 
 
 @contextlib.contextmanager
-def _figure(path: Path | str, *, title: str, size: tuple[float, float]) -> Iterator[Figure]:
+def house_figure(path: Path | str, *, title: str, size: tuple[float, float]) -> Iterator[Figure]:
     """An empty figure in the house style; it is written when the block ends well."""
     path = Path(path)
     if path.suffix not in FORMATS:

@@ -28,6 +28,10 @@ BOOSTING: Final[dict[str, Any]] = {
     "early_stopping": False,
 }
 """Small trees, few of them: there are nine features and some thousand rows."""
+SIGNIFICANT: Final = 8
+"""Digits of a fitted value that are kept: below, equal places in the graph differ by the order of summation."""
+LOG_ODDS_DECIMALS: Final = 9
+"""Decimals of a trained score: fits that find no split differ in the last bit, and that would rank their folds."""
 MIN_PER_CLASS: Final = 10
 """Training rows of either class below which no classifier is fitted."""
 
@@ -153,9 +157,17 @@ def fixed_scores(structure: Structure) -> dict[str, np.ndarray]:
         "gene rows": structure.gene_rows.astype(float),
         "perturbation rows": -structure.pert_rows.astype(float),
         "singletons": (structure.gene_rows > 1).astype(float),
-        "proportional fitting": proportional_fit(structure, matched_margins(structure)),
+        "proportional fitting": _rounded(proportional_fit(structure, matched_margins(structure))),
         "graph components": parts.size[parts.part].astype(float),
     }
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To ``SIGNIFICANT`` digits."""
+    size = np.abs(values)
+    magnitude = np.floor(np.log10(size, out=np.zeros(len(values)), where=size > 0))
+    unit = 10.0 ** np.maximum(magnitude - (SIGNIFICANT - 1), -300.0)  # smaller ones divide to infinity
+    return np.round(values / unit) * unit
 
 
 def features(structure: Structure) -> np.ndarray:
@@ -192,8 +204,9 @@ def trained_score(train: np.ndarray, positive: np.ndarray, test: np.ndarray) -> 
 
     Returns
     -------
-    Shape (n,), float64. The training rows' log odds are taken off, so that scores of several fits can be pooled;
-    all 0 with fewer than ``MIN_PER_CLASS`` training rows of either class.
+    Shape (n,), float64, to ``LOG_ODDS_DECIMALS``. The training rows' log odds are taken off, so that scores of
+    several fits can be pooled; all 0 where no feature tells, and with fewer than ``MIN_PER_CLASS`` training rows
+    of either class.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
@@ -204,7 +217,7 @@ def trained_score(train: np.ndarray, positive: np.ndarray, test: np.ndarray) -> 
     model = HistGradientBoostingClassifier(**BOOSTING)
     with threadpool_limits(1, user_api="openmp"):  # threads that wait for a busy core take ten times as long
         log_odds = np.asarray(model.fit(train, positive).decision_function(test), np.float64)
-    return log_odds - np.log(n_pos / (len(positive) - n_pos))
+    return np.round(log_odds - np.log(n_pos / (len(positive) - n_pos)), LOG_ODDS_DECIMALS)
 
 
 def cross_fitted_score(

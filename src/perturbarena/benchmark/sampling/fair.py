@@ -1,0 +1,233 @@
+"""The fair design: every gene is asked equally often, every perturbation too, whatever their labels.
+
+Where all degrees of the question graph are equal, its shape can tell nothing. Labels are first dealt at random to
+the genes' rows and to the perturbations' rows; then genes are chosen that can carry their deal, and pairs found
+that meet both sides at once (maximum flow). Edge swaps that keep all of this make the pairs random.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from perturbarena.benchmark.labels import CALL_DOWN, CALL_NONE, CALL_UP, Labels
+from perturbarena.benchmark.sampling.matching import margins_matching, swap_edges
+from perturbarena.benchmark.sampling.pairs import Pairs
+from perturbarena.errors import InputError
+
+CODES: Final = (CALL_UP, CALL_DOWN, CALL_NONE)
+"""Order of the three columns of every table of margins below."""
+ROUNDS: Final = 12
+"""Choices of genes, each paying more heed to perturbations that the last one left short."""
+SPARE: Final = 0.25
+"""Share of a perturbation's moved genes up to which it takes over rows that weaker ones cannot carry."""
+SWAPS_PER_EDGE: Final = 30
+"""Proposed swaps a pair, by which the matching is made random."""
+
+
+class FairDesign(BaseModel):
+    """How many rows are asked, and the mix of their labels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["fair"] = "fair"
+    rows_per_perturbation: Annotated[int, Field(ge=2, le=10_000)] = 20
+    """Rows of every perturbation."""
+    rows_per_gene: Annotated[int, Field(ge=2, le=10_000)] = 5
+    """Rows of every asked gene: more give more pairs of rows within a gene, on fewer genes."""
+    moved_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.42
+    """Share of rows whose gene moves."""
+    up_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.6
+    """Share of moved rows whose gene goes up."""
+
+
+class Margins(NamedTuple):
+    """Rows wanted of each label (up, down, none): of each perturbation (P, 3) and of each asked gene (G, 3)."""
+
+    pert: np.ndarray
+    gene: np.ndarray
+
+
+def draw_fair(labels: Labels, settings: FairDesign | None = None, *, rng: np.random.Generator) -> Pairs:
+    """Draw the pairs of one block.
+
+    Moved rows that a weak perturbation cannot carry go to stronger ones; those that no matching reaches become
+    rows of unchanged genes: the graph stays regular, the label mix shifts a little, and the notes say how far.
+
+    Raises
+    ------
+    InputError
+        If the block is too small for any regular graph.
+    """
+    settings = settings or FairDesign()
+    able = np.stack([labels.call == code for code in CODES])
+    usable = np.flatnonzero(able[2].any(axis=1))
+    for shape in _shapes(len(usable), int(able.any(axis=(0, 1)).sum()), settings):
+        edges = _fill(able[:, usable], shape, settings, rng)
+        if edges is not None:
+            return Pairs(usable[edges.pert], edges.gene, _notes(labels, edges, shape, settings))
+    raise InputError(
+        f"{len(labels.perturbations)} perturbations × {len(labels.genes)} genes have too few clear pairs for a "
+        "question set in which every perturbation and every gene has as many rows as any other"
+    )
+
+
+class _Shape(NamedTuple):
+    """Rows of every perturbation and of every gene, and the number of genes."""
+
+    per_pert: int
+    per_gene: int
+    n_genes: int
+
+
+class _Edges(NamedTuple):
+    pert: np.ndarray
+    gene: np.ndarray
+
+
+def _shapes(n_perts: int, n_genes: int, settings: FairDesign) -> list[_Shape]:
+    """Regular graphs that fit, the nearest to what is wanted first."""
+    wanted = settings.rows_per_perturbation, settings.rows_per_gene
+    found = []
+    for per_pert in range(2, wanted[0] + 1):
+        for per_gene in range(2, min(2 * wanted[1], n_perts) + 1):
+            total = n_perts * per_pert
+            if total % per_gene == 0 and per_pert <= total // per_gene <= n_genes:
+                off = abs(np.log(per_pert / wanted[0])) + abs(np.log(per_gene / wanted[1]))
+                found.append((off, _Shape(per_pert, per_gene, total // per_gene)))
+    return [shape for _, shape in sorted(found)]
+
+
+def _fill(able: np.ndarray, shape: _Shape, settings: FairDesign, rng: np.random.Generator) -> _Edges | None:
+    """Pairs of a regular graph, or None where the unchanged genes do not suffice."""
+    n_perts = able.shape[1]
+    wanted = Margins(
+        _deal_labels(n_perts, shape.per_pert, settings, rng),
+        _deal_labels(shape.n_genes, shape.per_gene, settings, rng),
+    )
+    pert = _suit(wanted.pert, able.sum(axis=2).T, rng)
+    chosen, moved = _choose_genes(able, pert, wanted.gene, rng)
+    edges = [
+        swap_edges(e, a[:, chosen], rng=rng, proposals=SWAPS_PER_EDGE) for e, a in zip(moved, able, strict=False)
+    ]
+    taken = np.concatenate(edges, axis=1)
+    n_none = (
+        shape.per_pert - np.bincount(taken[0], minlength=n_perts),
+        shape.per_gene - np.bincount(taken[1], minlength=shape.n_genes),
+    )
+    none = margins_matching(able[2][:, chosen], *n_none, rng=rng)
+    if none.shape[1] < n_none[0].sum():
+        return None
+    none = swap_edges(none, able[2][:, chosen], rng=rng, proposals=SWAPS_PER_EDGE)
+    whole = np.concatenate([taken, none], axis=1)
+    return _Edges(whole[0], chosen[whole[1]])
+
+
+def _deal_labels(n: int, each: int, settings: FairDesign, rng: np.random.Generator) -> np.ndarray:
+    """Labels in the wanted mix, dealt at random to n × each rows: counts of each, shape (n, 3)."""
+    up = round(n * each * settings.moved_share * settings.up_share)
+    down = round(n * each * settings.moved_share) - up
+    deck = rng.permutation(np.repeat([0, 1, 2], [up, down, n * each - up - down])).reshape(n, each)
+    return np.stack([(deck == k).sum(axis=1) for k in range(3)], axis=1)
+
+
+def _suit(deal: np.ndarray, capacity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give each perturbation one of the dealt rows of counts that it can carry, the weakest first.
+
+    ``deal`` (P, 3), ``capacity`` (P, 3): its clear pairs. Who can carry none gets the one it falls least short of,
+    and stronger ones take over the rest.
+    """
+    given = np.empty_like(deal)
+    left = rng.permutation(deal)
+    free = np.ones(len(left), bool)
+    weakest_first = np.argsort(capacity[:, :2].sum(axis=1) + rng.random(len(capacity)), kind="stable")
+    for p in weakest_first:
+        short = np.maximum(left[:, :2] - capacity[p, :2], 0).sum(axis=1)
+        pick = int(np.argmin(np.where(free, short, np.iinfo(np.int64).max)))
+        free[pick] = False
+        given[p] = left[pick]
+    each = int(deal[0].sum())
+    moved = np.minimum(given[:, :2], capacity[:, :2])
+    for k in range(2):
+        _spread(moved, k, int(deal[:, k].sum() - moved[:, k].sum()), capacity[:, k] * SPARE, each, rng)
+    return np.column_stack([moved, each - moved.sum(axis=1)])
+
+
+def _spread(moved: np.ndarray, k: int, n: int, capacity: np.ndarray, each: int, rng: np.random.Generator) -> None:
+    """Hand ``n`` rows of label ``k`` that weak perturbations cannot carry to others, one at a time, at random."""
+    for _ in range(n):
+        can = np.flatnonzero((moved[:, k] < capacity) & (moved.sum(axis=1) < each))
+        if not len(can):
+            return
+        moved[rng.choice(can), k] += 1
+
+
+class _Choice(NamedTuple):
+    """Genes (G,), and the matched pairs of moved labels, up and down, each (2, n)."""
+
+    genes: np.ndarray
+    moved: list[np.ndarray]
+
+
+def _choose_genes(able: np.ndarray, pert: np.ndarray, deal: np.ndarray, rng: np.random.Generator) -> _Choice:
+    """Genes for the dealt counts, and the matched moved pairs, of the round that leaves fewest out."""
+    capacity = able.sum(axis=1).T
+    reach = np.maximum(able[:2].sum(axis=2), 1)
+    heed = np.ones(pert[:, :2].shape)
+    best, most = None, -1
+    for _ in range(ROUNDS):
+        pull = sum((heed[:, k] * pert[:, k] / reach[k]) @ able[k] for k in range(2))
+        chosen, gene = _seat(deal, capacity, np.asarray(pull), rng)
+        edges = [margins_matching(able[k][:, chosen], pert[:, k], gene[:, k], rng=rng) for k in range(2)]
+        n = sum(e.shape[1] for e in edges)
+        if n > most:
+            best, most = _Choice(chosen, edges), n
+        short = np.stack([pert[:, k] - np.bincount(edges[k][0], minlength=len(pert)) for k in range(2)], axis=1)
+        if not short.any():
+            break
+        heed *= 1 + short
+    assert best is not None
+    return best
+
+
+def _seat(
+    deal: np.ndarray, capacity: np.ndarray, pull: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A different gene for each dealt row of counts, and the counts in the genes' order.
+
+    Genes are drawn in proportion to ``pull`` among those that can carry the row; where none is left, one that has
+    most unchanged pairs takes a row of those.
+    """
+    keys = np.log(pull + 1e-3 * pull.mean() + 1e-12) + rng.gumbel(size=len(pull))
+    kinds, of = np.unique(deal, axis=0, return_inverse=True)
+    free = np.ones(len(pull), bool)
+    chosen, counts = [], []
+    for k in np.argsort(-kinds[:, 0] - 2 * kinds[:, 1], kind="stable"):
+        n = int((of == k).sum())
+        can = np.flatnonzero(free & (capacity >= kinds[k]).all(axis=1))
+        picked = can[np.argsort(-keys[can])[:n]]
+        free[picked] = False
+        chosen.append(picked)
+        counts.append(np.tile(kinds[k], (len(picked), 1)))
+    missing = len(deal) - sum(map(len, chosen))
+    rest = np.flatnonzero(free)
+    rest = rest[np.argsort(-capacity[rest, 2] - rng.random(len(rest)))[:missing]]
+    chosen.append(rest)
+    none_only = np.array([0, 0, deal[0].sum()])
+    counts.append(np.tile(none_only, (len(rest), 1)))
+    return np.concatenate(chosen), np.concatenate(counts)
+
+
+def _notes(labels: Labels, edges: _Edges, shape: _Shape, settings: FairDesign) -> tuple[str, ...]:
+    notes = []
+    if (shape.per_pert, shape.per_gene) != (settings.rows_per_perturbation, settings.rows_per_gene):
+        notes.append(
+            f"{shape.per_pert} rows a perturbation and {shape.per_gene} a gene instead of "
+            f"{settings.rows_per_perturbation} and {settings.rows_per_gene}, as more do not fit"
+        )
+    share = np.mean(np.abs(labels.call[edges.pert, edges.gene]) == 1)
+    if abs(share - settings.moved_share) > 0.005:
+        notes.append(f"{share:.1%} of rows move instead of {settings.moved_share:.1%}: no more can be matched")
+    return tuple(notes)
