@@ -7,7 +7,7 @@ audit``): the design is here to be measured against, not to be used.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +22,8 @@ class PublishedDesign(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    top: Annotated[int, Field(ge=1)] = TOP_PER_PERTURBATION
+    name: Literal["published"] = "published"
+    top: Annotated[int, Field(ge=1, le=10_000)] = TOP_PER_PERTURBATION
     """Most moved genes asked of a perturbation: those of the lowest FDR."""
 
 
