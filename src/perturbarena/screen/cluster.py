@@ -50,14 +50,17 @@ def on_cluster(address: str) -> Iterator[BlockRunner]:
     distributed = _distributed()
     if not ADDRESS.fullmatch(address):
         raise InputError(f"a Dask scheduler's address looks like tcp://host:8786; got {address!r} (--cluster)")
-    try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except OSError as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s (--cluster); "
-            "`dask scheduler` starts one"
-        ) from error
-    with client:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))  # errors are said below
+        try:
+            client = stack.enter_context(
+                distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            )
+        except OSError as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s (--cluster); "
+                "`dask scheduler` starts one"
+            ) from error
         yield partial(_map, client)
         client.run(_forget, on_error="ignore")  # the cluster outlives this run; the counts need not
 
@@ -78,7 +81,7 @@ def on_processes(n: int) -> Iterator[BlockRunner]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,  # Dask's own is this machine's memory times n over its processors, and ends workers
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
