@@ -11,6 +11,12 @@ from perturbarena.report.figures import (
     draw_volcanoes,
 )
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
+from perturbarena.report.question_set import (
+    draw_label_mix,
+    draw_log2fc,
+    draw_moved_genes,
+    draw_rows_per_gene,
+)
 
 __all__ = [
     "Curve",
@@ -20,8 +26,12 @@ __all__ = [
     "RocPanel",
     "VolcanoPanel",
     "draw_forest",
+    "draw_label_mix",
+    "draw_log2fc",
+    "draw_moved_genes",
     "draw_power",
     "draw_qq",
+    "draw_rows_per_gene",
     "draw_scores",
     "draw_volcanoes",
 ]

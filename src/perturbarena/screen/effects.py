@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class EffectSettings(BaseModel):
     """How effects are estimated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     controls: Annotated[int, Field(gt=0)] | None = 2000
     """Control cells, drawn once and shared by all perturbations; None takes every one."""

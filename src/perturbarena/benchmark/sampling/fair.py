@@ -32,7 +32,7 @@ SWAPS_PER_EDGE: Final = 30
 class FairDesign(BaseModel):
     """How many rows are asked, and the mix of their labels."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Literal["fair"] = "fair"
     rows_per_perturbation: Annotated[int, Field(ge=2, le=10_000)] = 20
