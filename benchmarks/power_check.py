@@ -16,15 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from perturbarena.benchmark import read_question_set
-from perturbarena.benchmark.power import (
-    MEASURES,
-    EntrantModel,
-    GeneLabels,
-    PowerSettings,
-    measure_power,
-    paired_differences,
-    simulate_pair,
-)
+from perturbarena.benchmark.entrants import EntrantModel, GeneLabels, simulate_pair
+from perturbarena.benchmark.power import MEASURES, PowerSettings, measure_power, paired_differences
 from perturbarena.challenge.records import Questions
 
 MODELS = {

@@ -30,7 +30,7 @@ def test_table_and_figure(bench: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "500" in out
     assert "Labels known" in out
     svg = (bench / "p.svg").read_text()
-    assert "DIR 0." in svg
+    assert "DIR, all questions: 0." in svg
     assert "80% power" in svg
 
 

@@ -75,8 +75,10 @@ def markdown(challenge: Challenge) -> str:
             (d.topic, "; ".join(f"{s.source}: {s.value}" for s in d.says), f"**{d.resolved}**", d.why)
             for d in challenge.decisions
         ]
-        header = ("Topic", "Sources", "Here", "Why")
-        parts += ["### Where the sources contradict each other", markdown_table(header, rows)]
+        parts += [
+            "### Where the sources contradict each other",
+            markdown_table(("Topic", "Sources", "Here", "Why"), rows),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -150,7 +152,7 @@ def _sentences(lines: Iterable[str]) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; pipes in cells are escaped."""
+    """A table of Markdown; a bar inside a cell is escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

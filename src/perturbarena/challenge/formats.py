@@ -17,13 +17,21 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.errors import FormatError, InputError
+
+READ_AS_MISSING: Final = frozenset(
+    {
+        "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+        "NULL", "NaN", "None", "n/a", "nan", "null",
+    }
+)  # fmt: skip
+"""Words that a CSV reader with pandas' defaults takes for a missing value."""
 
 
 def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFrame:
@@ -122,7 +130,7 @@ def read_questions(path: Path | str) -> Questions:
     table = read_table(path, required=("pert", "gene"))
     if "id" not in table.columns:
         table = table.assign(id=table["pert"] + "_" + table["gene"])
-    _no_blank(table, ("id", "pert", "gene"), path)
+    no_blank(table, ("id", "pert", "gene"), path)
     _no_duplicates(table["id"], path)
     return _questions(table)
 
@@ -144,7 +152,7 @@ def labelled_from_table(
     """As :func:`read_labelled`, for a table that is already read; ``source`` is named in messages."""
     _no_duplicates(table["id"], source)
     table = with_pairs(table, questions=questions, source=source)
-    _no_blank(table, ("id", "pert", "gene"), source)
+    no_blank(table, ("id", "pert", "gene"), source)
     try:
         return LabelledQuestions(_questions(table), table["label"].to_numpy(object))
     except InputError as error:
@@ -181,7 +189,7 @@ def with_pairs(table: pd.DataFrame, *, questions: Questions | None, source: Path
 def read_predictions(path: Path | str) -> Predictions:
     """Predictions from a CSV with ``id,prediction_up,prediction_down``; a cell that is no number is an error."""
     table = read_table(path, required=("id", "prediction_up", "prediction_down"))
-    _no_blank(table, ("id",), path)
+    no_blank(table, ("id",), path)
     up, down = (numbers(table[name], name, source=path) for name in ("prediction_up", "prediction_down"))
     return Predictions(table["id"].to_numpy(object), up, down)
 
@@ -273,7 +281,8 @@ def _no_duplicates(ids: pd.Series, path: Path | str) -> None:
         raise FormatError(f"{path}: an id may stand once; {ids.iloc[i]} stands again on line {line_of(path, i)}")
 
 
-def _no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
+def no_blank(table: pd.DataFrame, columns: Iterable[str], path: Path | str) -> None:
+    """FormatError with the line where a name is blank, or begins or ends with a blank."""
     for name in columns:
         blank = np.flatnonzero((table[name].str.strip() == "").to_numpy())
         if len(blank):

@@ -10,7 +10,8 @@ import typer
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
-    from perturbarena.benchmark.power import LabelMix, Power
+    from perturbarena.benchmark.entrants import LabelMix
+    from perturbarena.benchmark.power import Power
 
 
 def attach(group: typer.Typer) -> None:
@@ -49,7 +50,8 @@ def power(
     import numpy as np
     from pydantic import ValidationError
 
-    from perturbarena.benchmark.power import EntrantModel, PowerSettings
+    from perturbarena.benchmark.entrants import EntrantModel
+    from perturbarena.benchmark.power import PowerSettings
     from perturbarena.errors import InputError
     from perturbarena.workflows.power import power_figure, power_of_files
 
@@ -75,7 +77,7 @@ def power(
             settings=settings,
         )
     if figure is not None:
-        power_figure(figure, found, title=f"{questions}: the smallest difference that can be seen")
+        power_figure(figure, found, title=f"Power of {questions.resolve().name}")
     if as_json:
         print_json(found.as_json() | {"questions": str(questions), "seed": seed})
     else:
@@ -83,7 +85,7 @@ def power(
 
 
 def _mix(text: str | None) -> LabelMix | None:
-    from perturbarena.benchmark.power import LabelMix
+    from perturbarena.benchmark.entrants import LabelMix
     from perturbarena.errors import InputError
 
     if text is None:

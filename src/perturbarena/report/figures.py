@@ -152,7 +152,7 @@ def _draw_volcano(axis: Axes, panel: VolcanoPanel) -> None:
 
 
 def draw_power(path: Path | str, *, curves: Sequence[Curve], power: float, title: str) -> None:
-    """Draw smallest visible differences over numbers of questions, both on logarithmic axes; ends carry values.
+    """Draw smallest visible differences over numbers of questions, both on logarithmic axes.
 
     Raises
     ------
@@ -162,15 +162,15 @@ def draw_power(path: Path | str, *, curves: Sequence[Curve], power: float, title
     with house_figure(path, title=title, size=(5.6, 4.0)) as figure:
         axis = figure.subplots()
         for curve, style in zip(curves, POWER_STYLES, strict=True):
-            axis.plot(curve.x, curve.y, marker="o", markersize=4, linewidth=1.8, **style)
-            label = f" {curve.name} {curve.y[-1]:.3f}" if np.isfinite(curve.y[-1]) else ""
-            axis.annotate(label, (curve.x[-1], curve.y[-1]), va="center", fontsize=8, color=style["color"])
+            last = f"{curve.y[-1]:.3f}" if np.isfinite(curve.y[-1]) else "undefined"
+            label = f"{curve.name}, all questions: {last}"
+            axis.plot(curve.x, curve.y, marker="o", markersize=4, linewidth=1.8, label=label, **style)
+        axis.legend(frameon=False, fontsize=8)
         axis.set(xscale="log", yscale="log", xlabel="questions")
         axis.set_ylabel(f"smallest difference seen with {power:.0%} power")
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axis.margins(x=0.16)
         axis.grid(visible=True, which="both", linewidth=0.3, alpha=0.5)
 
 

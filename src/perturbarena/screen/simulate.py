@@ -63,8 +63,8 @@ class SimulationSettings(BaseModel):
     """Gene modules."""
     state_spread: Annotated[float, Field(ge=0.0, le=2.0)] = 0.3
     """Standard deviation, over cells, of a module's activity, natural log: what makes genes co-expressed."""
-    hub_spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.4
-    """Standard deviation, over genes, of how readily a gene answers to knockouts, natural log."""
+    hub_spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.2
+    """Standard deviation, over hubs and over other genes, of how readily a gene answers, natural log."""
     counts_per_gene: Positive = 0.4
     """Mean count a gene and cell, before depths and states vary, which adds about a sixth."""
     depth_spread: Annotated[float, Field(ge=0.0, le=2.0)] = 0.35

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Final
 
+from perturbarena.challenge.formats import READ_AS_MISSING
 from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import Challenge, Column, Track
 from perturbarena.submission.problems import Findings
@@ -24,13 +25,6 @@ SUM_TOLERANCE: Final = 1e-6
 """By how much p_up + p_down may exceed 1: decimals rounded up at the seventh place."""
 MAX_NAMED_MODELS: Final = 1_000
 
-_NULLS: Final = frozenset(
-    {
-        "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-        "NULL", "NaN", "None", "n/a", "nan", "null",
-    }
-)  # fmt: skip
-"""Words that a CSV reader with pandas' defaults takes for a missing value."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COUNT: Final = re.compile(r"[+-]?\d{1,18}(\.0*)?", re.ASCII)
 _SIZE: Final = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)b(?![A-Za-z0-9])", re.IGNORECASE)
@@ -182,7 +176,7 @@ class _Rows:
         if column.type == "id":
             self._id(cell, row=row, column=column.name)
             return
-        if not cell.strip() or cell in _NULLS:
+        if not cell.strip() or cell in READ_AS_MISSING:
             self._findings.add("cell.blank", f"{at} is {cell!r}", row=row, column=column.name)
             return
         if column.type in ("probability", "count"):

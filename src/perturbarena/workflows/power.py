@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from perturbarena.benchmark import read_question_set
-from perturbarena.benchmark.power import EntrantModel, GeneLabels, LabelMix, Power, PowerSettings, measure_power
+from perturbarena.benchmark.entrants import EntrantModel, GeneLabels, LabelMix
+from perturbarena.benchmark.power import Power, PowerSettings, measure_power
 from perturbarena.errors import InputError
 from perturbarena.report import Curve, draw_power
 

@@ -2,5 +2,6 @@
 
 from perturbarena.benchmark.sampling.fair import FairDesign, draw_fair
 from perturbarena.benchmark.sampling.pairs import Pairs
+from perturbarena.benchmark.sampling.published import PublishedDesign, draw_published
 
-__all__ = ["FairDesign", "Pairs", "draw_fair"]
+__all__ = ["FairDesign", "Pairs", "PublishedDesign", "draw_fair", "draw_published"]

@@ -70,10 +70,13 @@ class Folders:
         return record
 
     def keep(self, name: str, make: Callable[[], Any]) -> Any:
-        """The JSON value that a stage gave before, or gives now."""
+        """The JSON value that a stage gave before, or gives now; that nothing could be measured is not kept."""
         path = self.work / f"{name}.json"
         if not path.exists():
-            write_json(path, make())
+            value = make()
+            if "not_measured" in value:
+                return value
+            write_json(path, value)
         return json.loads(path.read_text("utf-8"))
 
     def kept(self, file: str) -> bool:
