@@ -17,7 +17,7 @@ import pandas as pd
 
 from perturbarena import __version__
 from perturbarena.benchmark import QuestionSet, audit_questions
-from perturbarena.benchmark.ceiling import ceilings_of
+from perturbarena.benchmark.ceiling import Ceilings, ceilings_of
 from perturbarena.benchmark.power import measure_power
 from perturbarena.benchmark.splits import TEST, TRAIN
 from perturbarena.challenge.formats import sha256
@@ -195,11 +195,24 @@ def _ceilings(
         return {"not_measured": "switched off (ceilings = false)"}
     rng = np.random.default_rng(seed)
     if source.is_table:
-        return ceilings_of(drawn.labels, drawn.rows, rng=rng).as_json()
-    return measure_ceilings(
+        return _told(ceilings_of(drawn.labels, drawn.rows, rng=rng))
+    found = measure_ceilings(
         source.screen, drawn.labels, drawn.rows, effect_settings=settings.effects, label_settings=settings.labels,
         folder=folders.work, rng=rng, workers=run.workers, progress=run.watch.step,
-    ).as_json()  # fmt: skip
+    )  # fmt: skip
+    return _told(found)
+
+
+def _told(ceilings: Ceilings) -> dict[str, Any]:
+    """Plain values, each split with a sentence for those who repeat no tables."""
+    told = {}
+    for split, found in ceilings.splits.items():
+        kinds = {"a replicate": found.split_half, "means of genes": found.gene_mean}
+        kinds["means of perturbations"] = found.perturbation_mean
+        scores = [f"{kind} {c.score:.3f}" for kind, c in kinds.items() if c is not None and not np.isnan(c.score)]
+        sentence = f"scores reached with hidden knowledge: {', '.join(scores) or 'undefined'}"
+        told[split] = found.as_json() | {"sentence": sentence}
+    return told
 
 
 def _power(drawn: Drawn, seed: np.random.SeedSequence) -> dict[str, Any]:
