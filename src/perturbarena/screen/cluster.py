@@ -50,14 +50,17 @@ def on_cluster(address: str) -> Iterator[BlockRunner]:
     distributed = _distributed()
     if not ADDRESS.fullmatch(address):
         raise InputError(f"a Dask scheduler's address looks like tcp://host:8786; got {address!r} (--cluster)")
-    try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except OSError as error:
-        raise InputError(
-            f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s (--cluster); "
-            "`dask scheduler` starts one"
-        ) from error
-    with client:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))  # errors are said below
+        try:
+            client = stack.enter_context(
+                distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            )
+        except OSError as error:
+            raise InputError(
+                f"no Dask scheduler answers at {address} within {CONNECT_SECONDS} s (--cluster); "
+                "`dask scheduler` starts one"
+            ) from error
         yield partial(_map, client)
         client.run(_forget, on_error="ignore")  # the cluster outlives this run; the counts need not
 
@@ -78,7 +81,7 @@ def on_processes(n: int) -> Iterator[BlockRunner]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,  # Dask's own is this machine's memory times n over its processors, and ends workers
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
@@ -93,21 +96,34 @@ def _map(client: Client, comparisons: Comparisons, blocks: Sequence[range]) -> I
         return
     if comparisons.recipe is None:
         raise InputError("Dask workers read the screen themselves: it must be a file, and this one is in memory")
+    _check_workers(client)
     task = partial(_fit_block, comparisons.recipe, comparisons.digest)
     futures = {
         client.submit(task, block, key=f"perturbarena-{comparisons.digest}-{block.start}-{block.stop}"): block
         for block in blocks
     }
-    try:
-        client.wait_for_workers(1, timeout=WORKER_SECONDS)
-    except TimeoutError as error:
-        raise InputError(
-            f"no worker has joined the Dask scheduler within {WORKER_SECONDS} s; `dask worker ADDRESS` starts one"
-        ) from error
     for future in as_completed(list(futures), loop=client.loop):
         block = futures.pop(future)
         yield block, _result(future, block)
         future.release()
+
+
+def _check_workers(client: Client) -> None:
+    """Workers are there and have this package: one that cannot read a task closes itself, and Dask waits."""
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        answers = client.run(_installed, on_error="return")
+    except TimeoutError as error:
+        raise InputError(
+            f"no worker has joined the Dask scheduler within {WORKER_SECONDS} s; `dask worker ADDRESS` starts one"
+        ) from error
+    for worker, answer in answers.items():
+        if isinstance(answer, Exception):
+            raise InputError(f"Dask workers need the same installation as this process; {worker}: {answer}")
+
+
+def _installed() -> None:
+    """Can be run where this module is."""
 
 
 def _result(future: Future, block: range) -> Fits:

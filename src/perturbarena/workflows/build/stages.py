@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -30,7 +31,14 @@ from perturbarena.workflows.build.nulls import null_calibration
 from perturbarena.workflows.build.questions import HIDDEN, Drawn, draw_questions, streams
 from perturbarena.workflows.build.record import Findings, make_record, rounded
 from perturbarena.workflows.build.settings import BuildSettings
-from perturbarena.workflows.build.source import ScreenColumns, Source, effects_of, effects_record, read_groups
+from perturbarena.workflows.build.source import (
+    ScreenColumns,
+    Source,
+    effects_of,
+    effects_record,
+    read_groups,
+    reasons_of,
+)
 from perturbarena.workflows.ceiling import measure_ceilings
 
 if TYPE_CHECKING:
@@ -112,13 +120,15 @@ class _Run:
     watch: Watch
 
 
-def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _Run) -> dict[str, Any]:
+def _run(
+    plan: BuildPlan, source: Source, groups: Mapping[str, str], folders: Folders, run: _Run
+) -> dict[str, Any]:
     settings = plan.settings
     table = _effects(source, settings, folders, run)
     effects = effects_of(table, str(source.path))
     seeds = streams(plan.seed, effects)
 
-    def stage(name: str, make: Any) -> Any:
+    def stage(name: str, make: Callable[[], Any]) -> Any:
         run.watch.stage(name, kept=folders.kept(f"{name}.json"))
         return folders.keep(name, lambda: rounded(make()))
 
@@ -129,10 +139,7 @@ def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _R
         ),
     )
     run.watch.stage("questions", kept=False)
-    reasons = dict(
-        zip(map(str, table.obs_names), map(str, table.obs.get("reason", [""] * table.n_obs)), strict=True)
-    )
-    drawn = draw_questions(effects, settings, seeds=seeds, reasons=reasons, groups=groups)
+    drawn = draw_questions(effects, settings, seeds=seeds, reasons=reasons_of(table), groups=groups)
     findings = Findings(
         nulls=nulls,
         audit=stage("audit", lambda: _audit(drawn, folders, seeds["audit"])),
