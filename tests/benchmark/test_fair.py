@@ -65,16 +65,15 @@ def test_a_small_block_gets_fewer_rows_and_says_so():
 def test_blocks_of_one_file_are_alike_in_row_counts_and_label_mix():
     strong = made_up_labels(np.random.default_rng(3), n_perts=12, n_genes=200)
     weak = made_up_labels(np.random.default_rng(5), n_perts=12, n_genes=60)
-    weak.call[:9] = np.where(np.abs(weak.call[:9]) == 1, CALL_NONE, weak.call[:9])
+    weak.call[:5] = np.where(np.abs(weak.call[:5]) == 1, CALL_NONE, weak.call[:5])
     shapes, shares = set(), []
     for labels, pairs in zip(
         (strong, weak), draw_fair_together([strong, weak], rng=np.random.default_rng(4)), strict=True
     ):
         shapes.add((np.bincount(pairs.pert).max(), np.bincount(pairs.gene).max()))
         shares.append(np.mean(np.abs(labels.call[pairs.pert, pairs.gene]) == 1))
-        assert "of rows move instead of 40.0%" in pairs.notes[-1]
     assert len(shapes) == 1
-    assert abs(shares[0] - shares[1]) <= 0.01
+    assert shares[0] == pytest.approx(shares[1], abs=0.003)
     assert (
         np.mean(np.abs(strong.call[(p := draw_fair(strong, rng=np.random.default_rng(4))).pert, p.gene]) == 1)
         > 0.35

@@ -22,12 +22,12 @@ CODES: Final = (CALL_UP, CALL_DOWN, CALL_NONE)
 """Order of the three columns of every table of margins below."""
 ROUNDS: Final = 12
 """Choices of genes, each paying more heed to perturbations that the last one left short."""
-TRIES: Final = 5
-"""Draws with the same row counts before smaller ones are tried; only blocks of a few genes need a second."""
+NEAREST: Final = 30
+"""Pairs of row counts tried, the nearest to what is wanted first; large blocks take the first."""
+ENOUGH: Final = 0.75
+"""Part of the wanted share of moved rows with which a draw is taken; small blocks reach it with fewer rows."""
 SPARE: Final = 0.25
 """Share of a perturbation's moved genes up to which it takes over rows that weaker ones cannot carry."""
-ALIKE: Final = 0.01
-"""How far the shares of moved rows of blocks drawn together may be apart."""
 NOTED: Final = 0.02
 """How far the share of moved rows may be from the wanted one before a note says so."""
 SWAPS_PER_EDGE: Final = 30
@@ -76,12 +76,16 @@ def draw_fair_together(
     usable = [np.flatnonzero(a[2].any(axis=1)) for a in able]
     sizes = [(len(u), int(a.any(axis=(0, 1)).sum())) for u, a in zip(usable, able, strict=True)]
     able = [a[:, u] for a, u in zip(able, usable, strict=True)]
-    for degrees in (d for d in _degrees(sizes, settings) for _ in range(TRIES)):
+    best: tuple[list[_Edges], _Degrees] | None = None
+    for degrees in _degrees(sizes, settings):
         edges = _fill_alike(able, degrees, settings, rng)
-        if edges is not None:
-            return [
-                Pairs(u[e.pert], e.gene, _notes(e, degrees, settings)) for u, e in zip(usable, edges, strict=True)
-            ]
+        if edges is not None and (best is None or edges[0].moved_share > best[0][0].moved_share):
+            best = edges, degrees
+        if best is not None and best[0][0].moved_share >= ENOUGH * settings.moved_share:
+            break
+    if best is not None:
+        edges, degrees = best
+        return [Pairs(u[e.pert], e.gene, _notes(e, degrees, settings)) for u, e in zip(usable, edges, strict=True)]
     names = ", ".join(f"{len(b.perturbations)} perturbations × {len(b.genes)} genes" for b in blocks)
     raise InputError(
         f"{names} have too few clear pairs for a question set in which every perturbation and every gene has as "
@@ -114,58 +118,67 @@ def _degrees(sizes: Sequence[tuple[int, int]], settings: FairDesign) -> list[_De
         for gene in range(2, most + 1)
         if all(n * pert % gene == 0 and pert <= n * pert // gene <= genes for n, genes in sizes)
     ]
-    return sorted(fitting, key=lambda d: abs(np.log(d.pert / wanted.pert)) + abs(np.log(d.gene / wanted.gene)))
+    fitting.sort(key=lambda d: abs(np.log(d.pert / wanted.pert)) + abs(np.log(d.gene / wanted.gene)))
+    return fitting[:NEAREST]
 
 
 def _fill_alike(
     able: Sequence[np.ndarray], degrees: _Degrees, settings: FairDesign, rng: np.random.Generator
 ) -> list[_Edges] | None:
-    """Pairs of a regular graph in each block; all with the share of moved rows that the poorest can have."""
-    share, filled = settings.moved_share, []
-    for _ in range(ROUNDS):
-        edges = [_fill(a, degrees, share, settings.up_share, rng) for a in able]
-        filled = [e for e in edges if e is not None]
-        if len(filled) < len(edges):
+    """Pairs of a regular graph in each block, all with the share of moved rows that the poorest can have.
+
+    None where the unchanged genes of a block do not suffice.
+    """
+    chosen = [_match_moved(a, degrees, settings, rng) for a in able]
+    sizes = [a.shape[1] * degrees.pert for a in able]
+    share = min(sum(e.shape[1] for e in c.moved) / n for c, n in zip(chosen, sizes, strict=True))
+    filled = []
+    for a, c, n in zip(able, chosen, sizes, strict=True):
+        edges = _fill_up(a, c, degrees, round(share * n), rng)
+        if edges is None:
             return None
-        least = min(e.moved_share for e in filled)
-        if max(e.moved_share for e in filled) - least <= ALIKE or least == 0:
-            break
-        share = least
+        filled.append(edges)
     return filled
 
 
-def _fill(
-    able: np.ndarray, degrees: _Degrees, moved_share: float, up_share: float, rng: np.random.Generator
-) -> _Edges | None:
-    """Pairs of a regular graph, or None where the unchanged genes do not suffice."""
+def _match_moved(able: np.ndarray, degrees: _Degrees, settings: FairDesign, rng: np.random.Generator) -> _Choice:
+    """The genes of a block, and its moved pairs."""
     n_perts = able.shape[1]
     n_genes = n_perts * degrees.pert // degrees.gene
-    deals = [
-        _deal_labels(n, each, moved_share, up_share, rng)
-        for n, each in ((n_perts, degrees.pert), (n_genes, degrees.gene))
-    ]
-    pert = _suit(deals[0], able.sum(axis=2).T, rng)
-    chosen, moved = _choose_genes(able, pert, deals[1], rng)
-    edges = [
-        swap_edges(e, a[:, chosen], rng=rng, proposals=SWAPS_PER_EDGE) for e, a in zip(moved, able, strict=False)
-    ]
-    taken = np.concatenate(edges, axis=1)
-    n_none = (
-        degrees.pert - np.bincount(taken[0], minlength=n_perts),
-        degrees.gene - np.bincount(taken[1], minlength=n_genes),
+    of_pert, of_gene = (
+        _deal_labels(n, each, settings, rng) for n, each in ((n_perts, degrees.pert), (n_genes, degrees.gene))
     )
-    none = margins_matching(able[2][:, chosen], *n_none, rng=rng)
-    if none.shape[1] < n_none[0].sum():
+    return _choose_genes(able, _suit(of_pert, able.sum(axis=2).T, rng), of_gene, rng)
+
+
+def _fill_up(
+    able: np.ndarray, choice: _Choice, degrees: _Degrees, n_moved: int, rng: np.random.Generator
+) -> _Edges | None:
+    """``n_moved`` of the moved pairs, unchanged genes for the other rows, all swapped at random."""
+    genes = choice.genes
+    label = np.repeat([0, 1], [e.shape[1] for e in choice.moved])
+    kept = rng.permutation(len(label))[:n_moved]
+    moved = np.concatenate(choice.moved, axis=1)
+    parts = [moved[:, kept[label[kept] == k]] for k in range(2)]
+    taken = np.concatenate(parts, axis=1)
+    wanted = (
+        degrees.pert - np.bincount(taken[0], minlength=able.shape[1]),
+        degrees.gene - np.bincount(taken[1], minlength=len(genes)),
+    )
+    parts.append(margins_matching(able[2][:, genes], *wanted, rng=rng))
+    if parts[2].shape[1] < wanted[0].sum():
         return None
-    none = swap_edges(none, able[2][:, chosen], rng=rng, proposals=SWAPS_PER_EDGE)
-    whole = np.concatenate([taken, none], axis=1)
-    return _Edges(whole[0], chosen[whole[1]], taken.shape[1] / whole.shape[1])
+    swapped = [
+        swap_edges(e, a[:, genes], rng=rng, proposals=SWAPS_PER_EDGE) for e, a in zip(parts, able, strict=True)
+    ]
+    whole = np.concatenate(swapped, axis=1)
+    return _Edges(whole[0], genes[whole[1]], n_moved / whole.shape[1])
 
 
-def _deal_labels(n: int, each: int, moved_share: float, up_share: float, rng: np.random.Generator) -> np.ndarray:
+def _deal_labels(n: int, each: int, settings: FairDesign, rng: np.random.Generator) -> np.ndarray:
     """Labels in the wanted mix, dealt at random to n × each rows: counts of each, shape (n, 3)."""
-    up = round(n * each * moved_share * up_share)
-    down = round(n * each * moved_share) - up
+    up = round(n * each * settings.moved_share * settings.up_share)
+    down = round(n * each * settings.moved_share) - up
     deck = rng.permutation(np.repeat([0, 1, 2], [up, down, n * each - up - down])).reshape(n, each)
     return np.stack([(deck == k).sum(axis=1) for k in range(3)], axis=1)
 
