@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from perturbarena import __version__
-from perturbarena.benchmark import read_solution
+from perturbarena.benchmark.folders import read_solution
 from perturbarena.challenge.formats import read_labelled, read_questions, write_json, write_predictions
 from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import load_challenge
