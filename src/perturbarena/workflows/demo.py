@@ -21,7 +21,13 @@ from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.evaluation import ScoreResult, score_strict
 from perturbarena.knowledge import coexpression_features
-from perturbarena.screen import SimulatedScreen, SimulationSettings, simulate_screen, write_effect_table, write_simulation
+from perturbarena.screen import (
+    SimulatedScreen,
+    SimulationSettings,
+    simulate_screen,
+    write_effect_table,
+    write_simulation,
+)
 from perturbarena.submission import Report, check_submission, pack
 from perturbarena.workflows.build import BuildPlan, Watch, build_benchmark, load_settings
 from perturbarena.workflows.figures import score_figure
@@ -31,7 +37,13 @@ TRACK: Final = "open"
 N_RESAMPLES: Final = 2000
 N_NULLS: Final = 100
 SCREEN: Final = SimulationSettings(
-    perturbations=160, genes=1200, cells_per_perturbation=60, control_cells=2000, modules=8, control_guides=30
+    perturbations=200,
+    genes=1500,
+    cells_per_perturbation=50,
+    control_cells=2000,
+    control_guides=30,
+    modules=8,
+    module_share=0.7,
 )
 """Small enough for a minute or two, large enough that the answers can be told from guesses."""
 
@@ -62,7 +74,10 @@ def run_demo(
     _clear(files)
 
     _simulate(files, np.random.default_rng(seed))
-    tell(f"{SCREEN.perturbations} knockouts simulated, {SCREEN.cells_per_perturbation} cells each, {SCREEN.genes:,} genes")
+    tell(
+        f"{SCREEN.perturbations} knockouts of {SCREEN.cells_per_perturbation} cells simulated, "
+        f"{SCREEN.genes:,} genes"
+    )
 
     record = build_benchmark(
         BuildPlan(
@@ -81,7 +96,9 @@ def run_demo(
     tell("hidden questions answered from the co-expression of the screen's own control cells")
 
     truth = read_solution(files["truth"] / "solution.csv", questions).rows
-    result = score_strict(truth, answered.answers.predictions, rng=np.random.default_rng(seed), n_resamples=N_RESAMPLES)
+    result = score_strict(
+        truth, answered.answers.predictions, rng=np.random.default_rng(seed), n_resamples=N_RESAMPLES
+    )
     write_json(files["score"], result.as_json() | {"seed": seed, "perturbarena": __version__})
     tell(f"scored, with intervals from {N_RESAMPLES:,} resamples each way")
 
