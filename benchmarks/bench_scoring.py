@@ -42,7 +42,7 @@ def seconds_of_resampling(truth: LabelledQuestions, de: np.ndarray, direction: n
     rankings = [
         rank(truth.is_de, de),
         rank(truth.is_up, direction, among=truth.is_de),
-        rank(truth.is_de, de, group=stratum[2][stratum[1]], by_rows=True),
+        rank(truth.is_de, de, group=stratum[2][stratum[1]], combine="rows"),
         rank(truth.is_de, de, group=truth.gene.astype(str)),
     ]
     resample(

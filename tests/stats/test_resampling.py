@@ -17,7 +17,7 @@ def simulated(seed=0, *, n=300, perts=20, genes=60):
     rankings = [
         rank(positive, score),
         rank(rng.random(n) < 0.5, score, among=positive),
-        rank(positive, score, group=stratum, by_rows=True),
+        rank(positive, score, group=stratum, combine="rows"),
         rank(positive, score, group=gene),
     ]
     return pert, gene, positive, score, rankings
