@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
-from perturbarena.evaluation.compare import compare
+from perturbarena.evaluation.comparison import compare
 from perturbarena.evaluation.files import Answered
 from perturbarena.stats.auroc import auroc, rank
 from perturbarena.stats.resampling import resample, two_way_variance

@@ -18,7 +18,7 @@ from perturbarena.evaluation.files import Answered
 from perturbarena.evaluation.metric import N_RESAMPLES, ScoredRows, json_number
 from perturbarena.stats.auroc import rank
 from perturbarena.stats.paired import Duel, PairedDifference, holm, paired_difference, swap_test
-from perturbarena.stats.resampling import LEVEL, Draws, Interval, replicate_rankings, two_way_variance
+from perturbarena.stats.resampling import LEVEL, Draws, replicate_rankings, two_way_variance
 
 ALPHA: Final = 1 - LEVEL
 """Share of comparisons of equals that may be called a difference."""
@@ -242,8 +242,3 @@ def _notes(contrasts: Mapping[str, Contrast], alpha: float, *, corrections: int)
             f"Verdicts are Holm-corrected over {corrections} comparisons a measure; intervals are each 95 %."
         )
     return tuple(notes)
-
-
-def interval_excludes_zero(interval: Interval | None) -> bool:
-    """Whether a difference with this interval is told from 0."""
-    return interval is not None and (interval.low > 0 or interval.high < 0)
