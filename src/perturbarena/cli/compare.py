@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from perturbarena.evaluation import Comparison, Contrast, Gated
 
 LABELS = {
-    "score": "[b]Score[/]  mean of DE and DIR",
-    "DE": "[b]DE[/]  moved or not, as published",
-    "DIR": "[b]DIR[/]  up or down",
-    "DE_within_genes": "[b]DE[/]  within genes",
+    "score": "[b]Score[/]",
+    "DE": "[b]DE[/] as published",
+    "DIR": "[b]DIR[/]",
+    "DE_within_genes": "[b]DE[/] within genes",
 }
 
 

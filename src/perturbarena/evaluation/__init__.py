@@ -2,9 +2,10 @@
 
 from perturbarena.evaluation.comparison import COMPARED, Comparison, Contrast, compare
 from perturbarena.evaluation.files import Answered, read_answered, score_files
+from perturbarena.evaluation.full import FullAccount, full_account
 from perturbarena.evaluation.kaggle import metric_rules, render
 from perturbarena.evaluation.ledger import Gated, Look, gate
-from perturbarena.evaluation.metric import MEASURES, ScoreResult, score_reference, score_strict
+from perturbarena.evaluation.metric import MEASURES, ScoreResult, measure, score_reference, score_strict
 
 __all__ = [
     "COMPARED",
@@ -12,11 +13,14 @@ __all__ = [
     "Answered",
     "Comparison",
     "Contrast",
+    "FullAccount",
     "Gated",
     "Look",
     "ScoreResult",
     "compare",
+    "full_account",
     "gate",
+    "measure",
     "metric_rules",
     "read_answered",
     "render",

@@ -231,7 +231,7 @@ def _notes(contrasts: Mapping[str, Contrast], alpha: float, *, corrections: int)
     told = {name: c.p_holm < alpha for name, c in contrasts.items()}
     if told["DE"] and not told["DE_within_genes"]:
         notes.append(
-            f"The difference in DE exists only as published ({published.difference.difference:+.3f}); within "
+            f"The difference in DE is there only as published ({published.difference.difference:+.3f}); within "
             "genes, where row counts and knowledge of genes do not help, it is "
             f"{within.difference.difference:+.3f} and cannot be told from 0."
         )

@@ -299,11 +299,11 @@ def _why_undefined(
         "de_within_gene": "no gene has moved and unmoved rows",
     }
     if not pairs_known:
-        reasons |= dict.fromkeys(("de_within_strata", "de_within_gene"), _NO_PAIRS)
+        reasons |= dict.fromkeys(("de_within_strata", "de_within_gene"), NO_PAIRS)
     return {name: reasons[name] for name, value in values.items() if np.isnan(value)}
 
 
-_NO_PAIRS: Final = "the rows' perturbation and gene are unknown; give the questions file (--questions)"
+NO_PAIRS: Final = "the rows' perturbation and gene are unknown; give the questions file (--questions)"
 
 
 def _intervals(
@@ -319,7 +319,7 @@ def _intervals(
     intervals: dict[str, Interval | None] = dict.fromkeys(MEASURES)
     present = [r for r in rankings if r is not None]
     if rows.pert is None or rows.gene is None or len(present) < len(rankings) or not n_resamples:
-        why = "no resamples were asked for" if rows.pert is not None else _NO_PAIRS
+        why = "no resamples were asked for" if rows.pert is not None else NO_PAIRS
         unscored.update({f"intervals.{name}": why for name in MEASURES})
         return intervals, {}
     replicates = resample(present, rows.pert, rows.gene, n_resamples=n_resamples, rng=rng)
