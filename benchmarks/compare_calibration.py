@@ -2,11 +2,11 @@
 
 Run: python benchmarks/compare_calibration.py [--sets 500] [--seed 2028]
 
-Two predictors answer the same simulated question sets. Six things have random effects of perturbations, of genes and of
-rows: whether a row moves, which way, and either predictor's score for each. *Equals* have the same true AUROCs, from how
-much their scores correlate with the truth over all; in one design they come by it in different ways, A through genes and B
-through single rows. For power, B's correlation is raised until the true difference of the score is what `compare` says, on
-average, that such a set can just detect (80 %).
+Two predictors answer the same simulated question sets. Six things have random effects of perturbations, of genes
+and of rows: whether a row moves, which way, and either predictor's score for each. *Equals* have the same true
+AUROCs, from how much their scores correlate with the truth over all; in one design they come by it in different
+ways, A through genes and B through single rows. For power, B's correlation is raised until the true difference of
+the score is what `compare` says, on average, that such a set can just detect (80 %).
 """
 
 from __future__ import annotations
@@ -166,9 +166,8 @@ def main() -> None:
     args = parser.parse_args()
     start = time.perf_counter()
     print(f"{args.sets} question sets a line; seed {args.seed}; {N_RESAMPLES:,} resamples each way\n")
-    print(
-        f"{'equals: share called different (5 % wanted)':46s}{'two-way':>9s}{'swap':>8s}{'rows':>8s}{'MDD':>9s}{'B better':>10s}"
-    )
+    heads = f"{'two-way':>9s}{'swap':>8s}{'rows':>8s}{'MDD':>9s}{'B better':>10s}"
+    print(f"{'equals: share called different (5 % wanted)':46s}{heads}")
     for number, design in enumerate(DESIGNS[: args.designs]):
         found = run(design, args.sets, [args.seed, number], args.threads).mean(axis=0)
         print(f"{design.name}; true difference {true_difference(design, args.seed):+.4f}")
@@ -182,7 +181,8 @@ def main() -> None:
             better_b = raised(design, found[0, 1], args.seed)
             power = run(better_b, args.sets, [args.seed, number, 1], args.threads).mean(axis=0)[0]
             print(
-                f"  {'power at that score difference (80 % wanted)':44s}{100 * power[2]:8.1f}%{100 * power[3]:7.1f}%"
+                f"  {'power at that score difference (80 % wanted)':44s}"
+                f"{100 * power[2]:8.1f}%{100 * power[3]:7.1f}%"
                 f"{'':8s}{power[1]:9.4f}{100 * power[4]:9.1f}%   mean difference {power[0]:.4f}",
                 flush=True,
             )

@@ -6,9 +6,9 @@ Every perturbation and every gene has random effects on four things that correla
 moves, which way, and the model's score for each. The truth is the AUROC of rows that share nothing, from
 6 million of them; a question set shows a few thousand rows that do. Beside the two-way interval stand the one-way
 ones, built in the same way from one of its three variances. DE within genes has its own truth: rows of one gene
-that share nothing else. With ``--further`` it is the measures of ``score --full``; most of them depend on how many rows
-a perturbation or gene has, so their truth is the mean over 2,000 other sets, and for the calibration errors, which
-in a sample are too large, that of a million rows.
+that share nothing else. With ``--further`` it is the measures of ``score --full``; most of them depend on how many
+rows a perturbation or gene has, so their truth is the mean over 2,000 other sets, and for the calibration errors,
+which in a sample are too large, that of a million rows.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def further(design: Design, sets: int, seed: int, threads: int) -> None:
         truth = free[name].value if "calibration" in name else np.nanmean(own)
         intervals = [f[name].interval for f in found]
         given = [i for i in intervals if i is not None]
-        held = np.mean([i.low <= truth <= i.high for i in given])
-        width = np.mean([i.high - i.low for i in given])
+        low, high = np.array(given).T
+        held, width = np.mean((low <= truth) & (truth <= high)), np.mean(high - low)
         print(f"  {name:36s}{truth:7.3f}{width:8.3f}{100 * held:8.1f}%   {sets - len(given)} without", flush=True)
 
 

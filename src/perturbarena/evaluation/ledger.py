@@ -161,7 +161,8 @@ def gate(
     kept += [] if number <= len(before) else [look]
     write_json(ledger, {"format_version": FORMAT_VERSION, "looks": [asdict(one) for one in kept]})
     n_looks = max(number, len(before))
-    return Gated(look, contrast, n_looks, _notes(look, n_looks) + found.notes)
+    notes = found.notes if measure in ("score", "DE") else ()
+    return Gated(look, contrast, n_looks, _notes(look, n_looks) + notes)
 
 
 def read_ledger(path: Path) -> list[Look]:

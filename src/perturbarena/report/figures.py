@@ -228,6 +228,7 @@ def _draw_forest(axis: Axes, panel: ForestPanel, *, named: bool) -> None:
         yticklabels=[line.name for line in reversed(panel.lines)] if named else [],
         xlabel="difference, 95 % interval", title=panel.title,
     )  # fmt: skip
+    axis.locator_params(axis="x", nbins=5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
 
