@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from perturbarena.errors import InputError
-from perturbarena.stats.resampling import Draws
+from perturbarena.stats.resampling import Draws, draw
 from perturbarena.stats.sweeps import GRID, N_GRID, PRECISION, RISK, ROC, Sweep
 
 
@@ -43,12 +43,10 @@ def test_resampling_equals_repeating_rows():
     draws = Draws.of(pert, gene, n_resamples=4, rng=np.random.default_rng(0))
     found = Sweep.of(hit, score).replicates(draws)
     assert found.pert.shape == (4, 2 * N_GRID + 1)
-    from perturbarena.stats.resampling import draw
-
-    for way, values in zip(draws.ways, (found.pert, found.gene, found.row), strict=True):
+    for way, keys, values in zip(draws.ways, draws.keys, (found.pert, found.gene, found.row), strict=True):
         for b in range(4):
             counts = np.zeros(way.max() + 1, np.int64)
-            draw(draws.keys[[w is way for w in draws.ways].index(True)][b], counts)
+            draw(keys[b], counts)
             again = np.repeat(np.arange(len(hit)), counts[way])
             np.testing.assert_allclose(values[b], Sweep.of(hit[again], score[again]).values(), atol=1e-12)
 

@@ -20,8 +20,10 @@ from perturbarena.stats.auroc import rank
 from perturbarena.stats.paired import Duel, PairedDifference, holm, paired_difference, swap_test
 from perturbarena.stats.resampling import LEVEL, Draws, replicate_rankings, two_way_variance
 
-ALPHA: Final = 1 - LEVEL
+ALPHA: Final = 0.05
 """Share of comparisons of equals that may be called a difference."""
+ROUNDING: Final = 1e-9
+"""Below this a spread is that of floating-point sums and not of answers."""
 COMPARED: Final = ("score", "DE", "DIR", "DE_within_genes")
 """What is compared, in the order of reporting."""
 _COMBINATIONS: Final = {
@@ -218,7 +220,7 @@ def _sizes(rows: ScoredRows) -> _Sizes:
 def _verdict(d: PairedDifference, p: float, alpha: float, first: str, second: str, of: str) -> str:
     if d.interval is None:
         return f"cannot be told: the measure, or its spread, is undefined on these {of}"
-    if d.difference == 0 and d.minimum_detectable == 0:
+    if d.difference == 0 and d.minimum_detectable < ROUNDING:
         return f"{first} and {second} rank these {of} alike"
     if p < alpha:
         return f"{second if d.difference > 0 else first} is better"
