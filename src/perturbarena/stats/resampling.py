@@ -27,7 +27,7 @@ LEVEL: Final = 0.95
 COUNT: Final = np.uint8
 """How often a cluster is drawn, in n draws out of n: a byte, so that counts stay in the nearest cache.
 
-With n < 256 it cannot overflow; above, a cluster is drawn 256 times or more with a probability below n/256!, 1e-500.
+With n < 256 it cannot overflow; above, some cluster is drawn 256 times with a probability below n/256!, 1e-500.
 """
 CHUNK: Final = 50
 """Resamples per unit of work handed to a thread; the result does not depend on it."""
