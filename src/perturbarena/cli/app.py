@@ -11,6 +11,7 @@ from perturbarena import __version__
 from perturbarena.cli import (
     benchmark,
     challenge,
+    compare,
     crossval,
     data,
     demo,
@@ -36,6 +37,7 @@ GROUPS: tuple[ModuleType, ...] = (
     crossval,
     parse,
     score,
+    compare,
     submit,
     fake_model,
 )
