@@ -53,7 +53,7 @@ def summary(found: FeatureBlocks, *, pert: Iterable[str], gene: Iterable[str]) -
         {
             "name": block.name,
             "source": block.source,
-            "columns": block.matrix.shape[1],
+            "columns": block.n_columns,
             "perturbations": block.coverage(perts),
             "genes": block.coverage(genes),
         }

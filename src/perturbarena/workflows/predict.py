@@ -11,7 +11,7 @@ import pandas as pd
 
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import FormatError, InputError
-from perturbarena.knowledge import GeneFeatures
+from perturbarena.knowledge import Block
 from perturbarena.tracks import TransferAnswers, TransferSettings, count_basis, fit_transfer
 
 
@@ -39,7 +39,7 @@ class Answered:
 def answer_transfer(
     train: LabelledQuestions,
     questions: Questions,
-    features: Sequence[GeneFeatures],
+    features: Sequence[Block],
     *,
     seed: int = 0,
     settings: TransferSettings | None = None,
