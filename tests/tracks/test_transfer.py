@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_bits_and_row_order_does_not_matter_to_the_
     train, test = halves(rows)
     small = TransferSettings(n_landmarks=20)
     first, again, other = (
-        fit(train, features, seed=s, settings=small).answer(test.questions).p_de for s in (5, 5, 6)
+        fit(train, features, seed=s, settings=small).answer(test.questions).p_dir for s in (5, 5, 6)
     )
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()

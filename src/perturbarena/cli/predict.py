@@ -34,6 +34,7 @@ def predict(
     knowledge: gene_features.Knowledge = None,
     features: gene_features.Features = None,
     coexpression: gene_features.Coexpression = None,
+    elsewhere: gene_features.Elsewhere = None,
     top: Annotated[int, typer.Option(min=0, help="How many of the most confident answers to print.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the kernel model's landmarks.")] = 0,
     as_json: gene_features.Json = False,
@@ -46,7 +47,7 @@ def predict(
     from perturbarena.workflows.predict import answer_transfer, answers_table, most_confident
 
     rows, asked = read_labelled(train), _questions(pairs, perts, genes)
-    found = gene_features.read(knowledge, features, coexpression)
+    found = gene_features.read(knowledge, features, coexpression, elsewhere)
     answered = answer_transfer(rows, asked, found.blocks, seed=seed)
     table = answers_table(asked, answered.answers)
     write_table(output, table)

@@ -101,7 +101,9 @@ class GeneSetCollection:
             return []
         both = self.membership[at[0]].multiply(self.membership[at[1]]).tocsr().indices
         sizes = self.sizes()
-        return sorted(((str(self.set_names[j]), int(sizes[j])) for j in both), key=lambda found: (found[1], found[0]))
+        return sorted(
+            ((str(self.set_names[j]), int(sizes[j])) for j in both), key=lambda found: (found[1], found[0])
+        )
 
 
 def read_collection(path: Path | str) -> GeneSetCollection:

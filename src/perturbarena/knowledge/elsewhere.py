@@ -182,7 +182,9 @@ class _Namer(NamedTuple):
         names = [m for m, h in self.human.items() if h in row and seen[row[h]]]
         if not names:
             raise FormatError(f"{self.source}: none of its genes has an orthologue that is known")
-        return GeneFeatures(name, np.array(names, object), matrix[[row[self.human[m]] for m in names]], self.source)
+        return GeneFeatures(
+            name, np.array(names, object), matrix[[row[self.human[m]] for m in names]], self.source
+        )
 
 
 def _read_lines(folder: Path) -> tuple[_Screens, list[str]]:

@@ -35,7 +35,9 @@ def read_orthologs(path: Path | str) -> dict[str, str]:
         try:
             found = (-float(cells["support_n"]), cells["human_symbol"])
         except (TypeError, ValueError) as error:
-            raise FormatError(f"{path}: support_n must be a number; got {cells['support_n']!r} (line {line})") from error
+            raise FormatError(
+                f"{path}: support_n must be a number; got {cells['support_n']!r} (line {line})"
+            ) from error
         mouse = cells["mouse_symbol"]
         if mouse and cells["human_symbol"] and found < best.get(mouse, (float("inf"), "")):
             best[mouse] = found

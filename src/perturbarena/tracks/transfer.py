@@ -107,11 +107,13 @@ def fit_transfer(
     if not len(train):
         raise InputError("the predictor needs training rows; got none")
     settings = TransferSettings() if settings is None else settings
-    design = Design.learn(train.questions, features)
+    design = Design.learn(train.questions, features, pair_columns=settings.pair_columns)
     rows = design.rows(train.pert, train.gene)
     moved = np.flatnonzero(train.is_de)
     return TransferModel(
         design,
         de=fit_movement(rows, train.is_de, train.gene, settings=settings),
-        direction=fit_direction(rows.take(moved), train.is_up[moved], train.gene[moved], settings=settings, rng=rng),
+        direction=fit_direction(
+            rows.take(moved), train.is_up[moved], train.gene[moved], settings=settings, rng=rng
+        ),
     )

@@ -1,8 +1,8 @@
 """Names of genes and perturbations → the rows that the transfer predictor's models see.
 
-Each block is centred, scaled and turned to its principal components over the genes and perturbations of the training
-rows, each name counting once, so that a block weighs the same however many columns it has. A name that a block lacks
-gets the block's average (zeros after centring): nothing is concluded from its absence.
+Each block is centred, scaled and turned to its principal components over the genes and perturbations of the
+training rows, each name counting once, so that a block weighs the same however many columns it has. A name that a
+block lacks gets the block's average (zeros after centring): nothing is concluded from its absence.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ class Design:
     pairs: PairColumns
 
     @classmethod
-    def learn(cls, train: Questions, features: Sequence[Block]) -> Design:
+    def learn(cls, train: Questions, features: Sequence[Block], *, pair_columns: bool = True) -> Design:
         """Centre, scale and turn every block over the training rows' genes and perturbations, each counted once.
+
+        Without ``pair_columns`` nothing of what a perturbation and a gene share is used.
 
         Raises
         ------
@@ -91,7 +93,7 @@ class Design:
         blocks = tuple(block for block in turned if block is not None)
         if not blocks:
             raise InputError(_why_nothing_varies(names, features))
-        return cls(blocks, PairColumns.learn(train, features))
+        return cls(blocks, PairColumns.learn(train, features if pair_columns else []))
 
     def rows(self, pert: np.ndarray, gene: np.ndarray) -> Rows:
         """Rows for these pairs, shape (n,) each."""
@@ -166,13 +168,14 @@ def _turned(block: Block, names: np.ndarray, roles: Roles) -> _Block | None:
 def _turned_sets(block: GeneSetCollection, names: np.ndarray, roles: Roles) -> _Block | None:
     at = block.positions(names)
     known = sparse.csr_matrix(block.unit[at[at >= 0]])
-    if min(known.shape) < 2:
+    smaller = min(known.get_shape())
+    if smaller < 2:
         return None
     mean = np.asarray(known.mean(axis=0)).ravel()
     squared = 1 - float(mean @ mean)
     if not squared > 0:
         return None
-    found = truncated_svd(_Centred(known, mean), n_dimensions=min(roles.columns(), min(known.shape) - 1))
+    found = truncated_svd(_Centred(known, mean), n_dimensions=min(roles.columns(), smaller - 1))
     axes = found.right.T / np.sqrt(squared)
     return _padded(block.genes, np.asarray(block.unit @ axes) - mean @ axes, roles)
 

@@ -1,8 +1,8 @@
 """The models behind the two heads, all of them ridge regressions with a closed form.
 
-Direction: the mean of two models' probabilities, one on the rows' features, one on the features of a Gaussian kernel
-in few dimensions (Nyström). Movement: the sum of two parts, how readily the gene moves at all, learned from one row a
-gene, and which perturbations move it, learned within genes.
+Direction: the mean of two models' probabilities, one on the rows' features, one on the features of a Gaussian
+kernel in few dimensions (Nyström). Movement: the sum of two parts, how readily the gene moves at all, learned from
+one row a gene, and which perturbations move it, learned within genes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class TransferSettings:
         λ of the two parts of the movement head, in genes and in rows.
     de_confidence
         Factor of the movement head's values about the base rate: out of fold they were that much too far from it.
+    pair_columns
+        Whether what a perturbation and a gene share counts, beside each one's own features and their products.
     """
 
     ridge: float = 2.0
@@ -54,9 +56,19 @@ class TransferSettings:
     alone_ridge: float = 10.0
     pair_ridge: float = 3.0
     de_confidence: float = 0.6
+    pair_columns: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("ridge", "kernel_ridge", "kernel_scale", "n_landmarks", "alone_ridge", "pair_ridge", "de_confidence"):
+        positive = (
+            "ridge",
+            "kernel_ridge",
+            "kernel_scale",
+            "n_landmarks",
+            "alone_ridge",
+            "pair_ridge",
+            "de_confidence",
+        )
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive; got {getattr(self, name)}")
         if not 0 <= self.kernel_share <= 1:
@@ -133,8 +145,8 @@ def fit_movement(rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: Tra
     alone    mean of yes over a gene's rows = a + x·b, a row a gene, λ = alone_ridge
     pair     yes − its gene's mean = (z − its gene's mean z)·c, a row a question, λ = pair_ridge
 
-    A gene counts once in the first however often it is asked about, and not at all in the second unless both answers
-    stand among its rows. The offset makes the values' mean over the training rows 0.
+    A gene counts once in the first however often it is asked about, and not at all in the second unless both
+    answers stand among its rows. The offset makes the values' mean over the training rows 0.
     """
     if not len(yes) or yes.all() or not yes.any():
         return MovementHead(float(yes.mean()) if len(yes) else 0.5)
