@@ -194,7 +194,7 @@ def test_ridge_is_the_mixed_model_by_its_dense_covariance(seed, penalty, varianc
 def test_probabilities_are_calibrated_on_rows_never_seen():
     rows, features = planted(9)
     train, test = halves(rows)
-    p = fit(train, features).answer(test.questions).p_de
+    p = fit(train, features, settings=TransferSettings(de_confidence=1.0)).answer(test.questions).p_de
     assert ((p - test.is_de) ** 2).mean() < 0.7 * test.is_de.var()
     for half in (p < 0.5, p >= 0.5):
         assert abs(p[half].mean() - test.is_de[half].mean()) < 0.15

@@ -101,7 +101,8 @@ def read_elsewhere(folder: Path | str, human: Mapping[str, str]) -> Elsewhere:
     Parameters
     ----------
     human
-        The human name of each gene that is asked about, see :func:`perturbarena.knowledge.orthologs.read_orthologs`.
+        The human name of each gene that is asked about, see
+        :func:`perturbarena.knowledge.orthologs.read_orthologs`.
 
     Raises
     ------
@@ -135,8 +136,9 @@ def read_elsewhere(folder: Path | str, human: Mapping[str, str]) -> Elsewhere:
 
 
 def read_screen(folder: Path | str, line: str, human: Mapping[str, str]) -> LabelledQuestions:
-    """One cell line as labelled questions under the other species' names; rows whose direction is not told are left
-    out, and of several genes with one human orthologue the first by name counts.
+    """One cell line as labelled questions under the other species' names.
+
+    Rows whose direction is not told are left out; of several genes with one orthologue the first by name counts.
 
     Raises
     ------

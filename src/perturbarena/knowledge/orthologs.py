@@ -14,7 +14,7 @@ COLUMNS: Final = ("human_symbol", "mouse_symbol", "support_n")
 
 
 def read_orthologs(path: Path | str) -> dict[str, str]:
-    """The human orthologue of each mouse gene: of several, the one that most sources support, then the first by name.
+    """The human orthologue of each mouse gene: of several, the best supported, then the first by name.
 
     Parameters
     ----------

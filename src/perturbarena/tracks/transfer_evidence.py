@@ -118,8 +118,8 @@ def refit_ranges(
 
     A row of a perturbation drawn a times and a gene drawn b times stands a·b times in a refit. With s the standard
     deviation of the log odds over the refits, the range is σ(logit p ± 1.645 s): 90 % of refits fall within it
-    where log odds are normal. It tells how much hangs on which names were in training; it is no range for the outcome
-    itself, whose uncertainty is p.
+    where log odds are normal. It tells how much hangs on which names were in training; it is no range for the
+    outcome itself, whose uncertainty is p.
 
     Raises
     ------
