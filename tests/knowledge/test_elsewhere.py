@@ -80,5 +80,5 @@ def test_refused_tables(tmp_path, folder):
     with pytest.raises(InputError, match="needs orthologues"):
         load_features(features=tmp_path / "f.csv", elsewhere=folder)
     write(tmp_path / "a-de.csv.gz", ("pert", "gene", "label"), [("X", "Y", 2)])
-    with pytest.raises(FormatError, match="must be 0 or 1.*line 2"):
+    with pytest.raises(FormatError, match=r"must be 0 or 1.*line 2"):
         read_elsewhere(tmp_path, HUMAN)

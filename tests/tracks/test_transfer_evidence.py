@@ -17,7 +17,7 @@ def fitted():
 
 
 def test_the_nearest_are_the_ones_with_alike_features_and_never_the_name_itself(fitted):
-    rows, (features,), model = fitted
+    rows, (features,), _ = fitted
     pert, gene = rows.pert[0], rows.gene[0]
     copy = GeneFeatures(
         "features", np.append(features.genes, "Twin"),

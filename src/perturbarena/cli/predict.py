@@ -47,8 +47,8 @@ def predict(
 ) -> None:
     """What would knocking these genes out do? Answers for pairs, or a grid, with what each answer rests on.
 
-    --evidence adds, for each answer, the nearest known perturbations and genes, gene sets that hold both, a mark where
-    there is no basis, and the 90 % range of its probabilities over refits on redrawn training names.
+    --evidence adds, for each answer, the nearest known perturbations and genes, gene sets that hold both, a mark
+    where there is no basis, and the 90 % range of its probabilities over refits on redrawn training names.
 
     Example: perturbarena predict --train train.csv --perts Tlr4,Irf3 --genes Il6,Tnf --knowledge DIR -o out.csv
     """

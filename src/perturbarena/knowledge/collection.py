@@ -1,8 +1,8 @@
 """A collection of gene sets as it stands: which sets a gene is in, and what two genes have in common.
 
-The decomposition of :mod:`perturbarena.knowledge.gene_sets` mixes all collections into few numbers. Single collections
-say different things (where a protein sits, which cell types a gene marks, which signatures it is part of), and a
-pair of genes can be asked what it shares, by name.
+The decomposition of :mod:`perturbarena.knowledge.gene_sets` mixes all collections into few numbers. Single
+collections say different things (where a protein sits, which cell types a gene marks, which signatures it is part
+of), and a pair of genes can be asked what it shares, by name.
 """
 
 from __future__ import annotations

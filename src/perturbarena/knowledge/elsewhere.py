@@ -37,7 +37,9 @@ class PairTable:
     name
         What this is, for reports.
     moved
-        (pert, gene) → (times it moved, times it was tested).
+        (pert, gene), by human names → (times it moved, times it was tested).
+    human
+        The human name of a gene that is asked about.
     pert, gene
         Singular vectors of the screens, times √S: products of rows rebuild effects; genes by name.
     source
@@ -46,6 +48,7 @@ class PairTable:
 
     name: str
     moved: Mapping[tuple[str, str], tuple[int, int]]
+    human: Mapping[str, str]
     pert: GeneFeatures
     gene: GeneFeatures
     source: str
@@ -64,7 +67,8 @@ class PairTable:
     def pair_values(self, pert: np.ndarray, gene: np.ndarray) -> np.ndarray:
         """Columns: share moved where tested; effect rebuilt from 5, 10, 20, 40 components; similarity of the two
         as knockouts and as readouts (cosines). Shape (n, 7), NaN where nothing is known."""
-        tested = [self.moved.get(pair, (0, 0)) for pair in zip(pert, gene, strict=True)]
+        human = [(self.human.get(p, ""), self.human.get(g, "")) for p, g in zip(pert, gene, strict=True)]
+        tested = [self.moved.get(pair, (0, 0)) for pair in human]
         share = [(m + PRIOR_MOVED) / (n + PRIOR_ROWS) if n else np.nan for m, n in tested]
         knocked, measured = _look_up(self.pert, pert), _look_up(self.gene, gene)
         rebuilt = [(knocked[:, :k] * measured[:, :k]).sum(axis=1) for k in RANKS]
@@ -81,7 +85,7 @@ class Elsewhere(NamedTuple):
 
 
 class _Screens(NamedTuple):
-    """Rows of all cell lines: DE (moved 0/1) with the readout's share of its line taken off, and direction (±1)."""
+    """Rows of all cell lines: moved 0/1, the same less the readout's share in its line, and direction (±1)."""
 
     pert: list[str]
     gene: list[str]
@@ -95,8 +99,8 @@ class _Screens(NamedTuple):
 def read_elsewhere(folder: Path | str, human: Mapping[str, str]) -> Elsewhere:
     """Every cell line's tables in ``folder`` (``….-de.csv.gz`` with ``…-dir.csv.gz`` beside it).
 
-    Signed effects (±1, summed over lines) S ≈ U D Vᵀ give knockouts U D and responses V D in 40 dimensions; effects
-    centred by readout and line give the pairs' singular vectors.
+    Signed effects (±1, summed over lines) S ≈ U D Vᵀ give knockouts U D and responses V D in 40 dimensions;
+    effects centred by readout and line give the pairs' singular vectors.
 
     Parameters
     ----------
@@ -123,7 +127,8 @@ def read_elsewhere(folder: Path | str, human: Mapping[str, str]) -> Elsewhere:
     named = _Namer(human, source)
     pairs = PairTable(
         "pairs_elsewhere",
-        _PairsByOrthologue(tested, human),
+        tested,
+        human,
         named.block("knockouts", pert, centred.left * np.sqrt(centred.singular)),
         named.block("responses", gene, centred.right.T * np.sqrt(centred.singular)),
         source,
@@ -158,20 +163,6 @@ def read_screen(folder: Path | str, line: str, human: Mapping[str, str]) -> Labe
         raise FormatError(f"{folder}: no row of {line} has names with an orthologue")
     questions = Questions.from_pairs([p for p, _ in found], [g for _, g in found])
     return LabelledQuestions(questions, np.array(list(found.values()), object))
-
-
-class _PairsByOrthologue(Mapping[tuple[str, str], tuple[int, int]]):
-    def __init__(self, tested: Mapping[tuple[str, str], tuple[int, int]], human: Mapping[str, str]) -> None:
-        self._tested, self._human = tested, human
-
-    def __getitem__(self, pair: tuple[str, str]) -> tuple[int, int]:
-        return self._tested[self._human.get(pair[0], ""), self._human.get(pair[1], "")]
-
-    def __iter__(self):
-        return iter(self._tested)
-
-    def __len__(self) -> int:
-        return len(self._tested)
 
 
 class _Namer(NamedTuple):
