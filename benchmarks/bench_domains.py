@@ -2,10 +2,10 @@
 
 Run: python benchmarks/bench_domains.py [--data ../shared/data] [--rows 8000]
 
-Macrophage questions are the published training questions; K562, RPE1, HepG2 and Jurkat are PerturbQA's, under mouse
-names by orthologue, all moved rows and as many unmoved ones, ``--rows`` at most, drawn at random. Training rows that
-share a perturbation or a target gene with the answered set are left out. Features are the open ones, the same for
-both sides; nothing of PerturbQA stands among them.
+Macrophage questions are the published training questions; K562, RPE1, HepG2 and Jurkat are PerturbQA's, under
+mouse names by orthologue, as many moved as unmoved rows, ``--rows`` at most, drawn at random. Training rows that
+share a perturbation or a target gene with the answered set are left out. Features are the open ones, the same for both
+sides; nothing of PerturbQA stands among them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
     sets["macrophages"] = read_labelled(data / "bioreasoning/train.csv")
     blocks = load_features(knowledge=data / "knowledge", coexpression=data / CELLS).blocks
     print(
-        "| trained on | rows | answered | rows | score | DIR | DE, published | DE, within strata | DE, within genes | s |"
+        "| trained on | rows | answered | rows | score | DIR | DE, published | within strata | within genes | s |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for source, target in PAIRS:
