@@ -4,8 +4,8 @@ Run: python benchmarks/bench_domains.py [--data ../shared/data] [--rows 8000]
 
 Macrophage questions are the published training questions; K562, RPE1, HepG2 and Jurkat are PerturbQA's, under
 mouse names by orthologue, as many moved as unmoved rows, ``--rows`` at most, drawn at random. Training rows that
-share a perturbation or a target gene with the answered set are left out. Features are the open ones, the same for both
-sides; nothing of PerturbQA stands among them.
+share a perturbation or a target gene with the answered set are left out. Features are the open ones, the same for
+both sides; nothing of PerturbQA stands among them.
 """
 
 from __future__ import annotations
