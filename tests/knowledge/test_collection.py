@@ -16,7 +16,7 @@ def test_a_collection_is_named_after_its_file_and_knows_its_genes(collection):
     assert collection.name == "m5.go.cc"
     assert collection.positions(["A", "Zzz"])[1] == -1
     assert collection.coverage(["A", "Zzz"]) == 0.5
-    assert dict(zip(collection.set_names, collection.sizes(), strict=True)) == {
+    assert dict(zip(collection.set_names, collection.sizes, strict=True)) == {
         "SMALL": 2, "LARGE": 4, "LONE": 1, "PAIR": 2,
     }  # fmt: skip
 

@@ -46,6 +46,8 @@ class GeneSetCollection:
     membership: sparse.csr_matrix
     source: str
     row: dict[str, int] = field(init=False, repr=False, compare=False)
+    sizes: np.ndarray = field(init=False, repr=False, compare=False)
+    """Genes in each set, shape (s,)."""
     idf: np.ndarray = field(init=False, repr=False, compare=False)
     """log(genes / size of the set), shape (s,): a small shared set says more than a large one."""
     unit: sparse.csr_matrix = field(init=False, repr=False, compare=False)
@@ -53,7 +55,8 @@ class GeneSetCollection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "row", {gene: i for i, gene in enumerate(self.genes)})
-        object.__setattr__(self, "idf", np.log(len(self.genes) / self.sizes()))
+        object.__setattr__(self, "sizes", np.asarray(self.membership.sum(axis=0)).ravel())
+        object.__setattr__(self, "idf", np.log(len(self.genes) / self.sizes))
         weighted = sparse.csr_matrix(self.membership @ sparse.diags(np.sqrt(self.idf)))
         length = np.sqrt(np.asarray(weighted.power(2).sum(axis=1)).ravel())
         unit = sparse.csr_matrix(sparse.diags(1 / np.maximum(length, 1e-12)) @ weighted)
@@ -66,10 +69,6 @@ class GeneSetCollection:
     def n_columns(self) -> int:
         """Number of sets."""
         return len(self.set_names)
-
-    def sizes(self) -> np.ndarray:
-        """Genes in each set, shape (s,)."""
-        return np.asarray(self.membership.sum(axis=0)).ravel()
 
     def positions(self, names: Iterable[str]) -> np.ndarray:
         """The row of each name, −1 where the gene is in no set, int64."""
@@ -91,7 +90,7 @@ class GeneSetCollection:
         shared = self.membership[at_pert[known]].multiply(self.membership[at_gene[known]])
         cosine = self.unit[at_pert[known]].multiply(self.unit[at_gene[known]]).sum(axis=1)
         values[known, 0] = np.asarray(cosine).ravel()
-        values[known, 1] = np.log1p(np.asarray(shared @ (100 / self.sizes())).ravel())
+        values[known, 1] = np.log1p(np.asarray(shared @ (100 / self.sizes)).ravel())
         return values
 
     def shared(self, pert: str, gene: str) -> list[tuple[str, int]]:
@@ -100,10 +99,8 @@ class GeneSetCollection:
         if (at < 0).any():
             return []
         both = self.membership[at[0]].multiply(self.membership[at[1]]).tocsr().indices
-        sizes = self.sizes()
-        return sorted(
-            ((str(self.set_names[j]), int(sizes[j])) for j in both), key=lambda found: (found[1], found[0])
-        )
+        named = ((str(self.set_names[j]), int(self.sizes[j])) for j in both)
+        return sorted(named, key=lambda found: (found[1], found[0]))
 
 
 def read_collection(path: Path | str) -> GeneSetCollection:
