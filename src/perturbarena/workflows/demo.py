@@ -20,7 +20,7 @@ from perturbarena.challenge.formats import read_labelled, read_questions, write_
 from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.evaluation import ScoreResult, score_strict
-from perturbarena.knowledge import coexpression_features
+from perturbarena.knowledge import load_features
 from perturbarena.screen import (
     SimulatedScreen,
     SimulationSettings,
@@ -90,8 +90,8 @@ def run_demo(
 
     train = read_labelled(files["benchmark"] / "train.csv")
     questions = read_questions(files["benchmark"] / "test.csv")
-    features = coexpression_features(files["controls"])
-    answered = answer_transfer(train, questions, [features], seed=seed)
+    features = load_features(coexpression=files["controls"]).blocks
+    answered = answer_transfer(train, questions, features, seed=seed)
     write_predictions(files["predictions"], answered.answers.predictions)
     tell("hidden questions answered from the co-expression of the screen's own control cells")
 
