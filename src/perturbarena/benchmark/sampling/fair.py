@@ -24,6 +24,8 @@ ROUNDS: Final = 12
 """Choices of genes, each paying more heed to perturbations that the last one left short."""
 NEAREST: Final = 30
 """Pairs of row counts tried, the nearest to what is wanted first; large blocks take the first."""
+TRIES: Final = 5
+"""Choices of genes that may turn out to have too few unchanged pairs; only blocks of a few genes need a second."""
 ENOUGH: Final = 0.75
 """Part of the wanted share of moved rows with which a draw is taken; small blocks reach it with fewer rows."""
 SPARE: Final = 0.25
@@ -78,7 +80,7 @@ def draw_fair_together(
     able = [a[:, u] for a, u in zip(able, usable, strict=True)]
     best: tuple[list[_Edges], _Degrees] | None = None
     for degrees in _degrees(sizes, settings):
-        edges = _fill_alike(able, degrees, settings, rng)
+        edges = next((e for _ in range(TRIES) if (e := _fill_alike(able, degrees, settings, rng))), None)
         if edges is not None and (best is None or edges[0].moved_share > best[0][0].moved_share):
             best = edges, degrees
         if best is not None and best[0][0].moved_share >= ENOUGH * settings.moved_share:
