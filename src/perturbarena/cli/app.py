@@ -9,6 +9,7 @@ import typer
 
 from perturbarena import __version__
 from perturbarena.cli import (
+    audit,
     benchmark,
     challenge,
     crossval,
@@ -37,6 +38,7 @@ GROUPS: tuple[ModuleType, ...] = (
     parse,
     score,
     submit,
+    audit,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
