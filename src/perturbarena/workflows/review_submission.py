@@ -94,7 +94,8 @@ def review_submission(
     opinions = []
     for start in range(0, len(rows), ROWS_PER_CALL):
         part = rows[start : start + ROWS_PER_CALL]
-        question = Question(f"review {start // ROWS_PER_CALL + 1}", "review", "review")
+        number = start // ROWS_PER_CALL + 1
+        question = Question(f"review_{number}", "review", str(number))
         record = ask_one(question, review_prompt(audit.case, part, text), settings=settings, transport=transport)
         reply = record.written.content or record.written.reasoning
         opinions.append(read_opinion(reply, audit.case, part, failure=record.reading.reason))
@@ -157,7 +158,7 @@ def review_prompt(case: Case, rows: Sequence[int], rubric: str) -> str:
 def read_opinion(reply: str, case: Case, rows: Sequence[int], *, failure: str = "") -> Opinion:
     """A reply as an opinion; total on any text."""
     ids = tuple(str(case.questions.id[i]) for i in rows)
-    found = _last_object(reply)
+    found = _opinion_in(reply)
     if found is None or not isinstance(found.get("verdict"), str):
         reason = reply.strip()[:500] or f"no reply: {failure or 'empty'}"
         return Opinion(ids, UNREADABLE, reason, ())
@@ -174,8 +175,8 @@ def _quote(said: dict[str, Any], shown: dict[str, str]) -> Quote:
     return Quote(id_[:200], words[:2_000], bool(plain) and plain in shown.get(id_, ""))
 
 
-def _last_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that ends last, from each opening brace in turn until one reads."""
+def _opinion_in(text: str) -> dict[str, Any] | None:
+    """The first JSON object that holds a verdict, from each opening brace in turn."""
     decoder = json.JSONDecoder()
     for match in list(re.finditer(r"\{", text))[:200]:
         try:

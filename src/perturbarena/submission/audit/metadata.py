@@ -64,7 +64,7 @@ def constant_tokens(case: Case) -> Iterator[Hit]:
     values = np.unique(tokens[rows])
     if len(values) == 1 and values[0] > 0 and chars[rows].max() >= 1.5 * chars[rows].min():
         what = (
-            f"all {rows.sum():,} rows state {values[0]:,.0f} tokens; their traces have {chars[rows].min():,.0f} to "
+            f"all {rows.sum():,} rows state {values[0]:,.0f} tokens; traces have {chars[rows].min():,.0f} to "
             f"{chars[rows].max():,.0f} characters"
         )
         yield Hit(what, case.ids(rows))

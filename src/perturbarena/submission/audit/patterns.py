@@ -19,7 +19,7 @@ from perturbarena.submission.audit.shingles import near_copies
 from perturbarena.submission.audit.toolcalls import own_words
 
 LONG: Final = 400
-"""Characters from which a text sampled at temperature 1 does not come twice: half a bit a character makes 200 bits."""
+"""Characters from which a text sampled at temperature 1 does not come twice: half a bit a character is 200."""
 SPOKEN: Final = 200
 """Characters from which a trace is expected to name its genes, and two seeds to differ."""
 DIGITS: Final = 6
@@ -64,7 +64,7 @@ def near_copied_traces(case: Case) -> Iterator[Hit]:
             texts.append(_masked(own, index.pert[i], index.gene[i]) if len(own) >= LONG else "")
         rows = near_copies(texts)
         if many(len(rows), case.n):
-            what = f"{len(rows):,} traces{_of_seed(spoken)} share most phrases with another row's, the genes' names apart"
+            what = f"{len(rows):,} traces{_of_seed(spoken)} share most phrases with another row's, names apart"
             yield Hit(what, case.ids(rows))
 
 
@@ -161,7 +161,7 @@ def same_digits_seeds(case: Case) -> Iterator[Hit]:
     rows = case.present & equal & fine & differ & _answered(case, seeded[0])
     if rows.any():
         what = (
-            f"on {rows.sum():,} rows all {len(seeded)} seeds wrote different texts and give probabilities equal in "
+            f"on {rows.sum():,} rows {len(seeded)} seeds wrote different texts and give probabilities equal in "
             f"{DIGITS} digits or more"
         )
         yield Hit(what, case.ids(rows), None if many(int(rows.sum()), case.n) else "warning")

@@ -1,8 +1,8 @@
 """What a rule of the audit is, and what it may say.
 
 A rule looks at a :class:`~perturbarena.submission.audit.case.Case` and yields what it found. ``severe`` is kept
-for what an honest run cannot show: the submission's own content disproves something that it states. ``warning`` asks
-for a look, ``note`` describes.
+for what an honest run cannot show: the submission's own content disproves something that it states.
+``warning`` asks for a look, ``note`` describes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Near-identical texts among thousands, by the phrases they share.
 
-Every run of ``WORDS`` words is hashed and a fixed part of the hashes is kept: the same part for every text, so that
-phrases stay comparable (doi:10.1109/SEQUEN.1997.666900). A text is a near copy if nearly all of its kept phrases
-stand in one other text.
+Every run of ``WORDS`` words is hashed and a fixed part of the hashes is kept: the same part for every text, so
+that phrases stay comparable (doi:10.1109/SEQUEN.1997.666900). A text is a near copy if nearly all of its kept
+phrases stand in one other text.
 """
 
 from __future__ import annotations
