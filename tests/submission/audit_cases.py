@@ -1,4 +1,4 @@
-"""Honest submissions in memory, synthetic or from real outputs, and frauds that are planted into them one at a time."""
+"""Honest submissions in memory, synthetic or from real outputs, and frauds to plant into them one at a time."""
 
 from __future__ import annotations
 
@@ -25,11 +25,27 @@ SEEDS = (42, 43, 44)
 LETTER = {"up": "A", "down": "B", "none": "C"}
 WORDS = [
     stem + end
-    for stem in ["signal", "target", "factor", "chrom", "trans", "cyto", "macro", "inter", "phos", "regul", "immun", "lyso", "mito", "ribo", "kinas"]
+    for stem in [
+        "signal",
+        "target",
+        "factor",
+        "chrom",
+        "trans",
+        "cyto",
+        "macro",
+        "inter",
+        "phos",
+        "regul",
+        "immun",
+        "lyso",
+        "mito",
+        "ribo",
+        "kinas",
+    ]
     for end in ["ing", "ation", "al", "es", "ed", "ic", "or", "ive", "ome", "ity"]
 ]
 PROMPT = "Knock out {pert} in macrophages: does {gene} go up (A), down (B), or stay (C)?\n"
-TOOLS = '"""Tools."""\n\n\ndef gene_info(gene):\n    return TABLE.get(gene)\n\n\ndef submit_answer(answer):\n    return answer\n'
+TOOLS = "def gene_info(gene):\n    return TABLE.get(gene)\n\n\ndef submit_answer(answer):\n    return answer\n"
 
 
 @dataclass
@@ -136,7 +152,7 @@ def recorded(folder: Path, name: str, track: str, *, n: int = 240) -> Entry:
         tools = ("lookup_pert", "lookup_gene", "gene_info", "protein_interactions", "submit_answer")
         entry.files["tools/tools.py"] = "".join(f"def {tool}(name):\n    return name\n\n\n" for tool in tools)
     for column in table:
-        if column.startswith("prediction") or "tok" in column or column.startswith("num"):
+        if column.startswith(("prediction", "num")) or "tok" in column:
             entry.table[column] = pd.to_numeric(table[column]).astype(object)
     return entry
 
@@ -206,6 +222,10 @@ def _copied(entry: Entry) -> None:
         texts = entry.table[column].tolist()
         long = max(texts, key=len)
         entry.table[column] = [long if i % 4 == 0 else text for i, text in enumerate(texts)]
+
+
+def _short(entry: Entry) -> None:
+    entry.table[entry.traces] = "LPS signalling does it. <answer>A</answer>"
 
 
 def _shuffled(entry: Entry) -> None:
@@ -331,6 +351,8 @@ def _some(entry: Entry) -> str:
 
 
 PAYLOAD = base64.b64encode(b"print('answers')" * 60).decode()
+# fmt: off
+# ruff: noqa: E501 (one fraud a line)
 FRAUDS = (
     Fraud("constant tokens", "A", "tokens.constant", "severe", _set("tokens_used", 1500)),
     Fraud("impossible tokens", "A", "tokens.too_few", "severe", _set("tokens_used", 3)),
@@ -348,6 +370,7 @@ FRAUDS = (
     Fraud("a large model", "C", "model.forbidden", "severe", _set("model_name", "Qwen/Qwen3-32B")),
     Fraud("copied traces", "A", "trace.copied", "severe", _copied),
     Fraud("copied traces of an agent", "B", "trace.copied", "severe", _copied),
+    Fraud("one short text", "A", "trace.repeated", "warning", _short),
     Fraud("shuffled traces", "A", "trace.foreign", "severe", _shuffled),
     Fraud("shuffled traces of an agent", "B", "trace.foreign", "severe", _shuffled),
     Fraud("one trace with names exchanged", "A", "trace.near_copy", "warning", _templated),

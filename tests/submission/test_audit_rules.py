@@ -1,4 +1,4 @@
-"""The audit's parts one by one: reading, tool calls, pasted keys against public tables, pairs of submissions, page."""
+"""The audit's parts one by one: reading, tool calls, keys against public tables, pairs of submissions, page."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def same_predictions(a: Case, b: Case) -> Iterator[Hit]:
 
 
 def same_traces(a: Case, b: Case) -> Iterator[Hit]:
-    """The same text of 400 characters or more in two submissions (5 rows and 1 %; fewer: warning)."""
+    """The same text of 250 characters or more in two submissions (5 rows and 1 %; fewer: warning)."""
     theirs = {" ".join(text.split()) for spoken in b.spoken() for text in spoken.text if len(text) >= LONG}
     rows = [
         i

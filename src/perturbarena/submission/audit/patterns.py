@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -11,17 +11,19 @@ import numpy as np
 
 from perturbarena.stats.structure import Structure, fixed_scores
 from perturbarena.submission.audit.case import Case, Spoken, decided
-from perturbarena.submission.audit.metadata import LEAST_RANKED
+from perturbarena.submission.audit.metadata import LEAST_RANKED, LEAST_ROWS
 from perturbarena.submission.audit.names import NameIndex, words_of
 from perturbarena.submission.audit.ranks import rank_correlation
 from perturbarena.submission.audit.rules import Hit, Rule, many
 from perturbarena.submission.audit.shingles import near_copies
 from perturbarena.submission.audit.toolcalls import own_words
 
-LONG: Final = 400
-"""Characters from which a text sampled at temperature 1 does not come twice: half a bit a character is 200."""
+LONG: Final = 250
+"""Characters from which a text sampled at temperature 1 does not come twice: half a bit a character is 125."""
 SPOKEN: Final = 200
 """Characters from which a trace is expected to name its genes, and two seeds to differ."""
+MAX_OTHERS: Final = 2
+"""Other questions up to which a text that names its own perturbed gene is taken for another row's."""
 DIGITS: Final = 6
 """Significant digits from which equal probabilities of three different texts are no coincidence."""
 EXPLAINED: Final = 0.9
@@ -31,7 +33,7 @@ SUSPICIOUS: Final = 0.5
 
 
 def copied_traces(case: Case) -> Iterator[Hit]:
-    """The same text of 400 characters or more on different answered questions (a warning where the track leaves
+    """The same text of 250 characters or more on different answered questions (a warning where the track leaves
     sampling free).
     """
     sampled = case.rules.sampling is not None and case.rules.sampling.temperature > 0
@@ -44,14 +46,18 @@ def copied_traces(case: Case) -> Iterator[Hit]:
 
 
 def repeated_traces(case: Case) -> Iterator[Hit]:
-    """The same short text on 5 rows and 1 % or more."""
+    """Short texts that stand on several rows (5 and 1 % in all: note), or one on half of them."""
     for spoken in case.spoken():
         short = np.array([0 < len(text) < LONG for text in spoken.text]) & _answered(case, spoken)
         rows = _repeated(spoken, short, least=1)
         if many(len(rows), case.n):
-            n_texts = len({spoken.text[i] for i in rows})
-            what = f"{len(rows):,} rows share {n_texts:,} short traces{_of_seed(spoken)}, which show no reasoning"
-            yield Hit(what, case.ids(rows))
+            texts = Counter(spoken.text[i] for i in rows)
+            most = texts.most_common(1)[0][1]
+            what = (
+                f"{len(rows):,} rows share {len(texts):,} short traces{_of_seed(spoken)}, which show no "
+                f"reasoning; one of them stands on {most:,} rows"
+            )
+            yield Hit(what, case.ids(rows), None if most >= case.n / 2 else "note")
 
 
 def near_copied_traces(case: Case) -> Iterator[Hit]:
@@ -111,9 +117,9 @@ def _strangers(case: Case, spoken: Spoken) -> _Strangers:
         pert, gene = index.names_pert(i, lower), index.names_gene(i, lower)
         if (pert and gene) or not text:
             continue
-        # a wrong gene of the right perturbation counts only where it is named in full
-        others = [j for j in index.asked_in(words_of(text)) if j != i]
-        if others:
+        others = [j for j in index.asked_in(words_of(own_words(text))) if j != i]
+        # a text about its own perturbation that names many asked genes is a list, not another row's text
+        if others and (not pert or len(others) <= MAX_OTHERS):
             foreign.append(i)
             example = example or f"{case.questions.id[i]} speaks of {case.questions.id[others[0]]}"
         elif not pert and not gene and len(text) >= SPOKEN:
@@ -219,13 +225,13 @@ def from_row_counts(case: Case) -> Iterator[Hit]:
 
 
 def from_one_name(case: Case) -> Iterator[Hit]:
-    """The target gene, or the perturbed gene, alone explains 99 % of p_up + p_down."""
+    """The target gene, or the perturbed gene, alone explains 99 % of p_up + p_down (50 rows that share it)."""
     moved = case.p_up + case.p_down
     for names, what in ((case.questions.gene, "target gene"), (case.questions.pert, "perturbed gene")):
         code = np.unique(names.astype(str), return_inverse=True)[1]
         size = np.bincount(code)[code]
         rows = case.present & np.isfinite(moved) & (size > 1)
-        if rows.sum() < LEAST_RANKED or np.ptp(moved[rows]) == 0:
+        if rows.sum() < LEAST_ROWS or np.ptp(moved[rows]) == 0:
             continue
         mean = np.bincount(code[rows], moved[rows]) / np.maximum(np.bincount(code[rows]), 1)
         left = float(np.var(moved[rows] - mean[code[rows]]) / np.var(moved[rows]))
@@ -252,7 +258,7 @@ def _of_seed(spoken: Spoken) -> str:
 
 RULES: Final = (
     Rule("trace.copied", "severe", copied_traces),
-    Rule("trace.repeated", "note", repeated_traces),
+    Rule("trace.repeated", "warning", repeated_traces),
     Rule("trace.near_copy", "warning", near_copied_traces),
     Rule("trace.foreign", "severe", foreign_traces),
     Rule("trace.nameless", "warning", nameless_traces),

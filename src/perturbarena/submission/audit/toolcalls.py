@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 FRAMEWORK_TOOLS: Final = frozenset({"finish", "final_answer", "submit"})
 """Names under which agent frameworks end a conversation; no tool of the entrant's."""
+NO_TOOL: Final = frozenset({"", "none", "null", "n/a"})
+"""What stands in place of a tool's name where none is called."""
 _KEYS: Final = re.compile(r"tool(?:_name)?(?:_\d+)?|action_\d+")
 _OBSERVED: Final = re.compile(r"(?:observation|tool_result|tool_output)(?:_\d+)?")
 _CALL: Final = re.compile(
@@ -41,7 +43,7 @@ def tool_use(trace: str) -> ToolUse:
         return ToolUse(names, len(_RESULT.findall(trace)))
     names, results = [], 0
     for key, value in _fields(record):
-        if _KEYS.fullmatch(key) and isinstance(value, str) and value:
+        if _KEYS.fullmatch(key) and isinstance(value, str) and value.strip().lower() not in NO_TOOL:
             names.append(value)
         elif key == "function" and isinstance(value, dict) and isinstance(value.get("name"), str):
             names.append(value["name"])
