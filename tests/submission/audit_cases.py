@@ -213,6 +213,12 @@ def _many_calls(entry: Entry) -> None:
         )  # pyright: ignore[reportArgumentType]
 
 
+def _told(entry: Entry) -> None:
+    for i, id_ in enumerate(entry.table["id"]):
+        step = json.dumps({"tool_name_9": "gene_info", "observation_9": f"Found: {id_} is up."})
+        entry.table.loc[i, "reasoning_trace"] = f"{entry.table.loc[i, 'reasoning_trace'][:-1]}, {step[1:]}"  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+
+
 def _mixed(entry: Entry) -> None:
     entry.table.loc[:20, "model_name"] = "openai/gpt-oss-20b"
 
@@ -397,6 +403,10 @@ FRAUDS = (
     Fraud("labels in the prompt", "A", "pasted.answers", "severe", _file("prompt.txt", _some)),
     Fraud("labels in the readme", "A", "pasted.answers", "severe", _file("README.md", _some)),
     Fraud("probabilities in a tool's CSV", "B", "pasted.answers", "warning", _file("tools/d.csv", _csv_numbers)),
+    Fraud("answers from a tool", "B", "pasted.tool_results", "warning", _told),
+    Fraud("a model in a configuration", "B", "named.model", "severe", _file("tools/c.json", lambda _: '{"model": "gpt-4o-mini"}')),
+    Fraud("a model as a string", "B", "named.model", "warning", _code("ask('gemini-2.5-pro', 'x')\n")),
+    Fraud("a model in the readme", "B", "named.model", "note", _file("README.md", lambda _: "Written with claude-opus-4.\n")),
     Fraud("a place for the answer", "A", "pasted.placeholder", "warning", _file("prompt.txt", lambda _: "It is {label}.\n")),
     Fraud("a model in a tool", "B", "named.model", "severe", _code("def f(c):\n    return c.ask(model='gpt-4o')\n")),
     Fraud("a model in a setting", "B", "named.model", "severe", _code("MODEL_NAME = 'claude-3-5-sonnet'\n")),

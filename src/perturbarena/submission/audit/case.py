@@ -28,6 +28,8 @@ from perturbarena.submission.table import bounded_lines, long_fields
 
 MAX_FILE_BYTES: Final = 16 * MIB
 """Files beside the table are read up to this size; larger ones are named in the report."""
+MAX_TOTAL_BYTES: Final = 64 * MIB
+"""… and all of them together up to this."""
 UNANSWERED_DISTANCE: Final = 1e-3
 """Two probabilities nearer than this to the unanswered pair are no answer: 0.333 is 1/3."""
 
@@ -170,7 +172,7 @@ def read_case(
         if rules.table_path not in archive.files:
             raise FormatError(f"{path} holds no readable {rules.table_path}; 'submit check' says why")
         columns = _read_columns(archive, rules, questions)
-        files = {name: _read_file(archive, name) for name in sorted(archive.files) if name != rules.table_path}
+        files = _read_files(archive, rules)
     present = np.array([value is not None for value in columns.pop("")], bool)
     numbers, texts = {}, {}
     for column in rules.columns:
@@ -209,16 +211,28 @@ def _read_columns(archive: Archive, rules: Track, questions: Questions) -> dict[
     return columns
 
 
-def _read_file(archive: Archive, name: str) -> File:
+def _read_files(archive: Archive, rules: Track) -> dict[str, File]:
+    """Every file but the table, code and prompts first, until there is too much."""
+    names = sorted(
+        set(archive.files) - {rules.table_path}, key=lambda name: (not name.endswith((".py", ".txt")), name)
+    )
+    files, left = {}, MAX_TOTAL_BYTES
+    for name in names:
+        files[name] = _read_file(archive, name, min(left, MAX_FILE_BYTES))
+        left -= files[name].n_bytes if files[name].sha256 else 0
+    return files
+
+
+def _read_file(archive: Archive, name: str, limit: int) -> File:
     size = archive.files[name].file_size
-    content = archive.read(name, MAX_FILE_BYTES)
+    content = archive.read(name, limit)
     if content is None:
         return File(None, size, "")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = None
-    return File(None if text is None or "\0" in text else text, size, hashlib.sha256(content).hexdigest())
+    return File(None if text is None or "\0" in text else text, len(content), hashlib.sha256(content).hexdigest())
 
 
 def _number(cell: str | None) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from perturbarena.submission.audit.case import Case
 from perturbarena.submission.audit.records import python_tree
-from perturbarena.submission.audit.rules import Hit, Rule, shown
+from perturbarena.submission.audit.rules import Hit, Rule, Severity, shown
 from perturbarena.submission.table import short_name
 
 MODEL: Final = re.compile(
@@ -25,23 +25,30 @@ HOST: Final = re.compile(
     r"(?:api\.openai\.com|api\.anthropic\.com|generativelanguage\.googleapis\.com|aiplatform\.googleapis\.com"
     r"|openrouter\.ai|api\.together\.(?:xyz|ai)|api\.groq\.com|api\.mistral\.ai|api\.deepseek\.com|api\.x\.ai"
     r"|api\.perplexity\.ai|api\.cohere\.(?:ai|com)|api\.fireworks\.ai|bedrock-runtime\.[\w\-.]{1,40}amazonaws\.com"
-    r"|[\w\-]{1,40}\.openai\.azure\.com|api-inference\.huggingface\.co|dashscope\.aliyuncs\.com)",
+    r"|(?<![\w\-])[\w\-]{1,40}\.openai\.azure\.com|api-inference\.huggingface\.co|dashscope\.aliyuncs\.com)",
     re.IGNORECASE,
 )
 """Hosts at which language models are called."""
 _MODEL_NAME: Final = re.compile(r"(?:^|_)(?:model|llm|engine|deployment)(?:$|_)|model(?:name|id)?$", re.IGNORECASE)
 
+_CONFIGURATION: Final = (".json", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".env")
+_KEYED: Final = re.compile(
+    r"(?:model|llm|engine|deployment)\w{0,10}[\"']?\s{0,4}[:=]\s{0,4}[\"']?$", re.IGNORECASE
+)
+
 
 class Named(NamedTuple):
-    """A model's name in a file: as an argument or a setting of code that calls it, or only mentioned."""
+    """A model's name in a file: ``severe`` as a setting of something, ``warning`` as a string, else mentioned."""
 
     name: str
     line: int
-    used: bool
+    severity: Severity
 
 
 def forbidden_models(case: Case) -> Iterator[Hit]:
-    """Another language model than the track's in a setting of the tools' code (model=…); a mere mention: note."""
+    """Another language model than the track's as a setting of the tools (model=…, "model": …); as any other
+    string of code: warning; a mere mention: note.
+    """
     fixed = case.rules.model.fixed
     if fixed is None:
         return
@@ -49,21 +56,34 @@ def forbidden_models(case: Case) -> Iterator[Hit]:
         if file.text is None:
             continue
         for named in _models(path, file.text, own=short_name(fixed)):
-            what = f"{path}:{named.line}: {'uses' if named.used else 'mentions'} the model {shown(named.name)}"
-            yield Hit(f"{what}; the track's is {fixed}", (), "severe" if named.used else "note")
+            verb = {"severe": "uses", "warning": "has the string"}.get(named.severity, "mentions")
+            what = f"{path}:{named.line}: {verb} the model {shown(named.name)}; the track's is {fixed}"
+            yield Hit(what, (), named.severity)
 
 
 def _models(path: str, text: str, *, own: str) -> Iterator[Named]:
-    """Each other model once a file, where it is used if it is."""
+    """Each other model once a file, as the worst of its uses."""
     found: dict[str, Named] = {}
     for match in MODEL.finditer(text):
         if short_name(match.group()) != own:
             line = text.count("\n", 0, match.start()) + 1
-            found.setdefault(match.group(), Named(match.group(), line, used=False))
+            setting = path.endswith(_CONFIGURATION) and _KEYED.search(
+                text, max(0, match.start() - 60), match.start()
+            )
+            severity: Severity = "severe" if setting else "note"
+            if match.group() not in found or severity == "severe":
+                found[match.group()] = Named(match.group(), line, severity)
     tree = python_tree(text) if path.endswith(".py") and found else None
-    for value, line in _settings(tree) if tree is not None else ():
-        if value in found and not found[value].used:
-            found[value] = Named(value, line, used=True)
+    if tree is not None:
+        strings = ((n.value, n.lineno) for n in ast.walk(tree) if isinstance(n, ast.Constant))
+        levels: tuple[tuple[Severity, Iterable[tuple[object, int]]], ...] = (
+            ("warning", strings),
+            ("severe", _settings(tree)),
+        )
+        for severity, uses in levels:
+            for value, line in uses:
+                if isinstance(value, str) and value in found and found[value].severity != severity:
+                    found[value] = Named(value, line, severity)
     yield from found.values()
 
 

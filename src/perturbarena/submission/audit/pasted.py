@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, product
 from typing import Final
 
 from perturbarena.challenge.records import Questions
 from perturbarena.submission.audit.case import Case
 from perturbarena.submission.audit.records import records_of
-from perturbarena.submission.audit.rules import Hit, Rule
+from perturbarena.submission.audit.rules import Hit, Rule, many
+from perturbarena.submission.audit.toolcalls import tool_results
 
 PURE: Final = 0.5
 """Share of asked pairs, among all pairs of an asked perturbation and an asked gene, from which a file is a key."""
@@ -84,10 +86,10 @@ class Finder:
         asked = {self._ids[word] for word in lower & self._ids.keys()}
         if not asked:
             perts, genes = sorted(lower & self._perts), sorted(lower & self._genes)
-            for pair in [(p, g) for p in perts for g in genes if p != g][:MAX_PAIRS]:
+            for pair in islice(product(perts, genes), MAX_PAIRS):
                 if pair in self._pairs:
                     asked.add(self._pairs[pair])
-                else:
+                elif pair[0] != pair[1]:
                     key.unasked.add(pair)
         if not asked:
             return
@@ -111,7 +113,7 @@ def pasted_answers(case: Case) -> Iterator[Hit]:
     or more, or numbers instead of labels: warning; questions named: note.
     """
     finder = Finder(case.questions)
-    many = max(LEAST + 2, min(SEVERE_ROWS, int(SEVERE_SHARE * case.n)))
+    table = max(LEAST + 2, min(SEVERE_ROWS, int(SEVERE_SHARE * case.n)))
     for name, file in case.files.items():
         if file.text is None:
             continue
@@ -120,18 +122,32 @@ def pasted_answers(case: Case) -> Iterator[Hit]:
             what = (
                 f"{name} gives a label to {len(key.answers):,} of the {case.n:,} questions{_and_little_else(key)}"
             )
-            yield Hit(what, case.ids(sorted(key.answers)), None if len(key.answers) >= many else "warning")
-        elif len(key.numbered | key.coded) >= many and key.purity >= PURE:
+            yield Hit(what, case.ids(sorted(key.answers)), None if len(key.answers) >= table else "warning")
+        elif len(key.numbered | key.coded) >= table and key.purity >= PURE:
             found = sorted(key.numbered | key.coded)
             what = f"{name} gives numbers to {len(found):,} of the {case.n:,} questions{_and_little_else(key)}"
             yield Hit(what, case.ids(found), "warning")
-        elif len(key.named) >= many:
+        elif len(key.named) >= table:
             what = f"{name} names {len(key.named):,} of the {case.n:,} questions{_and_little_else(key)}"
             yield Hit(what, case.ids(sorted(key.named)), "note")
 
 
 def _and_little_else(key: Key) -> str:
     return f", and names {len(key.unasked):,} pairs of their genes that are not asked"
+
+
+def told_by_tools(case: Case) -> Iterator[Hit]:
+    """Results of tools, as traces show them, that give a label for the row's own question (5 rows and 1 %)."""
+    finder, rows = Finder(case.questions), set()
+    for spoken in case.spoken():
+        for i, text in enumerate(spoken.text):
+            results = tool_results(text)
+            if results and i in finder.key_in("results.txt", results).labelled:
+                rows.add(i)
+    if many(len(rows), case.n):
+        yield Hit(
+            f"on {len(rows):,} rows a tool's result gives a label for the row's own question", case.ids(rows)
+        )
 
 
 def answer_placeholders(case: Case) -> Iterator[Hit]:
@@ -148,5 +164,6 @@ def answer_placeholders(case: Case) -> Iterator[Hit]:
 
 RULES: Final = (
     Rule("pasted.answers", "severe", pasted_answers),
+    Rule("pasted.tool_results", "warning", told_by_tools),
     Rule("pasted.placeholder", "warning", answer_placeholders),
 )

@@ -201,7 +201,7 @@ def zero_predictions(case: Case) -> Iterator[Hit]:
         n_moved = sum(bool(label & {"up", "down"}) for label in labels)
         n_unread = len(labels) - n_none - n_moved
         said = f"of {n_none:,} say 'no change', of {n_moved:,} up or down, of {n_unread:,} nothing readable"
-        what += f"; the traces {said}"
+        what += f"; the traces {said}" + (": the predictions follow them" if n_none == len(labels) else "")
     yield Hit(what, case.ids(rows))
 
 

@@ -27,6 +27,10 @@ _CALL: Final = re.compile(
 )
 _RESULT: Final = re.compile(r"<tool_response>|^ {0,4}Observation ?:|\[tool[ _]result\]", re.MULTILINE)
 
+_RESULT_LINE: Final = re.compile(
+    r"(?:<tool_response>|^ {0,4}Observation ?:|\[tool[ _]result\])[^\n]{0,4000}", re.MULTILINE
+)
+
 
 class ToolUse(NamedTuple):
     """Names of the tools that a trace calls, one for each call, and how many results it shows."""
@@ -68,6 +72,14 @@ def own_words(trace: str) -> str:
         return trace
     said = [str(value) for key, value in record.items() if isinstance(value, str) and not _OBSERVED.fullmatch(key)]
     return "\n".join(said)
+
+
+def tool_results(trace: str) -> str:
+    """What the tools of a trace returned, as far as it can be told from the rest."""
+    record = parsed(trace)
+    if record is None:
+        return "\n".join(_RESULT_LINE.findall(trace))
+    return "\n".join(str(value) for key, value in _fields(record) if _OBSERVED.fullmatch(key))
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
