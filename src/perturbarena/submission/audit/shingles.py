@@ -17,6 +17,10 @@ WORDS: Final = 8
 KEEP_ONE_IN: Final = 4
 CONTAINED: Final = 0.8
 """Share of a text's kept phrases that stand in the other."""
+MAX_KEPT: Final = 100
+"""Of more kept phrases than this the smallest hashes stay, which are the same ones in like texts."""
+MAX_CHARS: Final = 10_000
+"""Characters of a text that are looked at."""
 LEAST: Final = 5
 """Kept phrases below which nothing is said."""
 MAX_SHARING: Final = 200
@@ -45,6 +49,6 @@ def near_copies(texts: Sequence[str]) -> list[int]:
 
 
 def _phrases(text: str) -> set[int]:
-    words = _WORD.findall(text)
+    words = _WORD.findall(text[:MAX_CHARS])
     hashes = (zlib.crc32(" ".join(words[i : i + WORDS]).encode()) for i in range(len(words) - WORDS + 1))
-    return {h for h in hashes if h % KEEP_ONE_IN == 0}
+    return set(sorted({h for h in hashes if h % KEEP_ONE_IN == 0})[:MAX_KEPT])
