@@ -110,7 +110,7 @@ def _cells(cells: Sequence[str]) -> Iterator[str]:
 
 def pasted_answers(case: Case) -> Iterator[Hit]:
     """A file that labels the questions (20, or 5 % of a small set) and names few other pairs of their genes; 3
-    or more, or numbers instead of labels: warning; questions named: note.
+    or more, or numbers or nothing instead of labels: warning; a public table that names questions: note.
     """
     finder = Finder(case.questions)
     table = max(LEAST + 2, min(SEVERE_ROWS, int(SEVERE_SHARE * case.n)))
@@ -129,7 +129,7 @@ def pasted_answers(case: Case) -> Iterator[Hit]:
             yield Hit(what, case.ids(found), "warning")
         elif len(key.named) >= table:
             what = f"{name} names {len(key.named):,} of the {case.n:,} questions{_and_little_else(key)}"
-            yield Hit(what, case.ids(sorted(key.named)), "note")
+            yield Hit(what, case.ids(sorted(key.named)), "warning" if key.purity >= PURE else "note")
 
 
 def _and_little_else(key: Key) -> str:

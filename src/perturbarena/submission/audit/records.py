@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any, Final
@@ -61,14 +62,22 @@ def _of_lines(text: str) -> Iterator[Cells]:
         if len(line) <= LONG_LINE:
             yield (line,)
         else:
-            for piece in line.replace("}", "\n").replace("]", "\n").replace(";", "\n").splitlines():
-                yield (piece,)
+            for piece in re.split(r"[}\];]", line):
+                # a list behind a name ("UP = [...") stays whole, for the name may be the label
+                cut = (
+                    [piece]
+                    if len(piece) <= LONG_LINE or re.match(r"\s{0,20}\w{1,40}\s{0,4}[=:]\s{0,4}[{\[(]", piece)
+                    else piece.split(",")
+                )
+                yield from ((part,) for part in cut)
 
 
 def _of_python(text: str) -> Iterator[Cells]:
+    yield from _of_lines(
+        text
+    )  # answers also stand in conditions: if pert == "Aars" and gene == "Actb": return "up"
     tree = python_tree(text)
     if tree is None:
-        yield from _of_lines(text)
         return
     nested: set[int] = set()
     for node in ast.walk(tree):  # parents come before their children
