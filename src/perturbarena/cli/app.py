@@ -9,6 +9,7 @@ import typer
 
 from perturbarena import __version__
 from perturbarena.cli import (
+    audit,
     benchmark,
     challenge,
     compare,
@@ -39,6 +40,7 @@ GROUPS: tuple[ModuleType, ...] = (
     score,
     compare,
     submit,
+    audit,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""
