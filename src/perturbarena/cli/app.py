@@ -17,6 +17,7 @@ from perturbarena.cli import (
     fake_model,
     parse,
     predict,
+    report,
     run_prompt,
     run_tracks,
     score,
@@ -36,6 +37,7 @@ GROUPS: tuple[ModuleType, ...] = (
     crossval,
     parse,
     score,
+    report,
     submit,
     fake_model,
 )

@@ -11,17 +11,22 @@ from perturbarena.report.figures import (
     draw_volcanoes,
 )
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
+from perturbarena.report.page import render_page
+from perturbarena.report.page_record import Page, RunSection
 
 __all__ = [
     "Curve",
     "ForestLine",
     "ForestPanel",
     "Measure",
+    "Page",
     "RocPanel",
+    "RunSection",
     "VolcanoPanel",
     "draw_forest",
     "draw_power",
     "draw_qq",
     "draw_scores",
     "draw_volcanoes",
+    "render_page",
 ]
