@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from perturbarena.report import sentences
 from perturbarena.report.page_figures import histogram_svg, reliability_svg, roc_svg
 from perturbarena.report.page_record import Page, RunSection, Value
-from perturbarena.report.page_text import between, number, share, shown, significant, signed
+from perturbarena.report.page_text import between, number, share, shown, signed, significant
 
 CHANCE: Final = 0.5
 _MARGIN: Final = 0.04

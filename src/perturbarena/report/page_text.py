@@ -39,13 +39,14 @@ def number(value: float | None, digits: int = 3) -> str:
     """Fixed decimals, thousands apart; a dash where undefined."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return f"{rounded:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """As :func:`number`, with a plus sign where it is due."""
     text = number(value, digits)
-    return f"+{text}" if value is not None and math.isfinite(value) and value > 0 else text
+    return f"+{text}" if value is not None and math.isfinite(value) and round(value, digits) > 0 else text
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -27,8 +27,8 @@ def headline(run: RunSection) -> str:
     if not score.value.defined:
         return f"No score: {score.why}."
     return (
-        "Of two questions, one where the gene moves and one where it does not, or one up and one down, the run "
-        f"ranks the right one first {share(score.value.value)} of the time. Guessing gives {share(CHANCE)}: this is "
+        "Of two questions, one where the gene moves and one where it stays, or one up and one down, the run ranks "
+        f"the right one first {share(score.value.value)} of the time. Guessing gives {share(CHANCE)}: this is "
         f"{against_chance(score.value)}."
     )
 
@@ -39,8 +39,8 @@ def what_de_hides(run: RunSection) -> str:
     if published is None or not published.value.defined:
         return ""
     parts = [
-        f"As published, DE is {number(published.value.value)}. That counts as skill what needs no knowledge of "
-        "the knockout: in published sets, how often a gene is asked hints at whether it moves, and some genes move "
+        f"As published, DE is {number(published.value.value)}. That counts as skill what needs no "
+        "knowledge of the knockout: in published sets, how often a gene is asked hints at whether it moves, and some genes move "
         "whatever is knocked out."
     ]
     if strata is not None and strata.value.defined:
@@ -60,7 +60,8 @@ def what_dir_says(line: MeasureLine | None) -> str:
     if line is None or not line.value.defined:
         return ""
     return (
-        f"Of the genes that moved, an upward one is ranked above a downward one {share(line.value.value)} of the time: "
+        "Among the genes that moved, one that goes up is ranked above one that goes down "
+        f"{share(line.value.value)} of the time: "
         f"{against_chance(line.value)}."
     )
 
@@ -73,8 +74,8 @@ def what_seeds_say(seeds: SeedsPart) -> str:
     for (name, one), (_, every) in zip(seeds.share_one, seeds.share_all, strict=True):
         if one == one:
             parts.append(
-                f"Of the variance of one seed's {name} value, {share(one)} is between questions and the rest is the "
-                f"seed's; for the mean of {len(seeds.lines)} seeds it is {share(every)}."
+                f"Of the variance of one seed's {name} value, {share(one)} is between questions and the rest is "
+                f"the seed's; for the mean of {len(seeds.lines)} seeds it is {share(every)}."
             )
     if seeds.spread == seeds.spread:
         parts.append(f"Scores of single seeds have a standard deviation of {number(seeds.spread, 4)}.")

@@ -59,7 +59,7 @@ def ceilings_beside(benchmark: Path | None, ids: np.ndarray) -> Beside:
         value = _score(ceilings[split].get(name))
         if value is not None:
             marks.append(Mark(shown, value, note))
-    return Beside(tuple(sorted(marks, key=lambda m: -m.value)), f"Marks on the scale are of the split {split}.")
+    return Beside(tuple(sorted(marks, key=lambda m: m.value)), f"Marks on the scale are of the split {split}.")
 
 
 def audit_part(path: Path) -> AuditPart:

@@ -42,7 +42,7 @@ HASH_SHOWN: Final = 12
 MOST_STRATA: Final = 40
 """More are a plot, not a table."""
 ROW_COUNT_NOTE: Final = (
-    "By how many questions a gene has in the set. Where the share of moved genes rises with the row count, counting "
+    "By how many questions a gene has in the set. Where the share of moved genes rises with that, counting "
     "rows is worth something; within one stratum it is worth little."
 )
 
@@ -85,7 +85,7 @@ def report_runs(paths: Sequence[Path], output: Path, inputs: ReportInputs) -> Pa
     asked = _asked(runs, inputs)
     sections = [_section(run, asked, inputs) for run in runs]
     page = Page(
-        title=inputs.title or " · ".join(run.name for run in runs),
+        title=inputs.title or (runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared"),
         lead=_lead(runs, asked),
         runs=sections,
         comparison=_comparison(runs, sections, asked, inputs) if len(runs) > 1 else None,
