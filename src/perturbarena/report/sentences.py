@@ -40,8 +40,8 @@ def what_de_hides(run: RunSection) -> str:
         return ""
     parts = [
         f"As published, DE is {number(published.value.value)}. That counts as skill what needs no "
-        "knowledge of the knockout: in published sets, how often a gene is asked hints at whether it moves, and some genes move "
-        "whatever is knocked out."
+        "knowledge of the knockout: in published sets, how often a gene is asked hints at whether it moves, and "
+        "some genes move whatever is knocked out."
     ]
     if strata is not None and strata.value.defined:
         parts.append(f"Among genes asked equally often it is {number(strata.value.value)}.")
