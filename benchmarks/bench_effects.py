@@ -208,8 +208,9 @@ def whole_screen(n_perturbations: int, n_nulls: int) -> None:
     """Perturbations and nulls of 250 cells against 2,000 shared controls, resampled from the realistic case."""
     import resource
 
-    from perturbarena.screen.design import design_screen
-    from perturbarena.screen.effects import fit_screen
+    from perturbarena.screen import EffectSettings
+    from perturbarena.screen.blocks import fit_all
+    from perturbarena.screen.effects import effect_comparisons, prepare
 
     counts, pert, batch = realistic()
     rng = np.random.default_rng(0)
@@ -227,8 +228,7 @@ def whole_screen(n_perturbations: int, n_nulls: int) -> None:
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()
-    cells = Cells.of(screen, np.arange(len(names)))
-    fit_screen(cells, design_screen(screen, min_cells=1, n_controls=None, rng=rng))
+    fit_all(effect_comparisons(prepare(screen, EffectSettings(controls=None, min_cells=1))))
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"\n{n_perturbations} perturbations + {n_nulls} nulls of 250 cells, 2,000 shared controls, 10,000 genes")

@@ -74,3 +74,64 @@ def test_wrong_options_are_named(screen, tmp_path, capsys, option, message):
 def test_the_output_must_be_a_table(screen, tmp_path, capsys):
     assert run(["screen", "effects", screen, "-o", str(tmp_path / "effects.csv"), *COLUMNS]) == 2
     assert "ends in .h5ad or .zarr" in capsys.readouterr().err
+
+
+def test_shards_leave_the_table_to_the_plain_command(screen, tmp_path, capsys):
+    command = ["screen", "effects", screen, "-o", str(tmp_path / "e.h5ad"), *COLUMNS, "--json"]
+    for i in (1, 2):
+        assert run([*command, "--shard", f"{i}/2"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"shard": f"{i}/2", "missing": 0, "total": 3}
+    assert run([*command[:-1], "--shard", "1/2"]) == 0
+    assert "the command without --shard puts them together" in capsys.readouterr().out
+    assert not (tmp_path / "e.h5ad").exists()
+    assert run(command) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["e.h5ad"]
+
+
+def test_null_takes_an_effect_table_and_shards(screen, tmp_path, capsys):
+    table, out = str(tmp_path / "e.h5ad"), tmp_path / "null.json"
+    assert run(["screen", "effects", screen, "-o", table, *COLUMNS, "--json"]) == 0
+    plain = ["screen", "null", screen, *COLUMNS, "--nulls", "6", "--json"]
+    assert run(plain) == 0
+    expected = json.loads(capsys.readouterr().out.splitlines()[-1])
+    command = [*plain, "--effects", table, "-o", str(out)]
+    assert run([*command, "--shard", "1/1"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"shard": "1/1", "missing": 0, "total": 6}
+    assert run(command) == 0
+    assert json.loads(out.read_text()) == expected
+    assert run([*command, "--controls", "50"]) == 2
+    assert "made with --controls 2000, this calibration has 50" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.h5ad", "null.json"]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--cluster", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1 within 1 s"),
+        (["--cluster", "nowhere"], "looks like tcp://host:8786; got 'nowhere'"),
+        (["--cluster", "nowhere", "--workers", "2"], "--workers and --cluster are two ways of running; give one"),
+        (["--shard", "4/3"], "needs 1 ≤ i ≤ n; got 4/3"),
+    ],
+)
+def test_where_it_cannot_run_is_one_line(screen, tmp_path, capsys, monkeypatch, option, message):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("perturbarena.screen.cluster.CONNECT_SECONDS", 1)
+    assert run(["screen", "effects", screen, "-o", str(tmp_path / "e.h5ad"), *COLUMNS, *option]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""
+
+
+def test_a_shard_of_nulls_needs_an_output(screen, capsys):
+    assert run(["screen", "null", screen, *COLUMNS, "--shard", "1/2"]) == 2
+    assert "give --output" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # two processes start and load everything
+def test_two_processes_write_the_same_file(screen, tmp_path):
+    pytest.importorskip("distributed")
+    one, two = tmp_path / "one.h5ad", tmp_path / "two.h5ad"
+    assert run(["screen", "effects", screen, "-o", str(one), *COLUMNS, "--workers", "1"]) == 0
+    assert run(["screen", "effects", screen, "-o", str(two), *COLUMNS, "--local-workers", "2"]) == 0
+    assert one.read_bytes() == two.read_bytes()

@@ -5,7 +5,7 @@ import pytest
 from tests.screen.simulated import small_screen
 
 from perturbarena.errors import FormatError, InputError
-from perturbarena.screen import EffectSettings, effects, estimate_effects, from_anndata, read_effect_table
+from perturbarena.screen import EffectSettings, blocks, estimate_effects, from_anndata, read_effect_table
 from perturbarena.screen.cells import Cells, Controls
 from perturbarena.screen.table import LAYERS, write_effect_table
 
@@ -79,7 +79,7 @@ def test_cells_of_a_batch_without_controls_do_not_move_the_fold_change_far():
 
 
 def test_an_interrupted_run_goes_on_where_it_stood(tmp_path, monkeypatch):
-    monkeypatch.setattr(effects, "BLOCK", 1)
+    monkeypatch.setattr(blocks, "BLOCK", 1)
     tested = []
     test = Controls.test
     monkeypatch.setattr(Controls, "test", lambda self, rows: tested.append(rows) or test(self, rows))
@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on_where_it_stood(tmp_path, monkeypatch):
 
 
 def test_other_settings_do_not_pick_up_a_partial_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(effects, "BLOCK", 1)
+    monkeypatch.setattr(blocks, "BLOCK", 1)
 
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt

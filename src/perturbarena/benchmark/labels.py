@@ -27,7 +27,7 @@ NAME_OF: Final = {CALL_UP: UP, CALL_DOWN: DOWN, CALL_NONE: NONE}
 class LabelSettings(BaseModel):
     """When a gene counts as moved, as unchanged, and as worth asking about."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     max_fdr: Annotated[float, Field(gt=0.0, lt=1.0)] = MAX_FDR
     """A gene moves only below this FDR."""

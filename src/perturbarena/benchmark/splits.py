@@ -34,7 +34,7 @@ Shares = tuple[
 class SplitSettings(BaseModel):
     """How names are dealt to train, validation and test."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     perturbations: Shares = (0.8, 0.1, 0.1)
     """Shares of perturbations."""

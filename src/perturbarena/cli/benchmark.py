@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli import benchmark_exchange, benchmark_power
+from perturbarena.cli import benchmark_build, benchmark_exchange, benchmark_power
 from perturbarena.cli.output import console, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
     from perturbarena.benchmark import Audit, Check
 
-app = typer.Typer(no_args_is_help=True, help="Question sets: can their answers be read off their shape?")
+app = typer.Typer(no_args_is_help=True, help="Question sets: build, audit, import, export; what can they show?")
 benchmark_exchange.attach(app)
 COLOURS = {"leak": "red", "clean": "green", "cannot tell": "yellow"}
 
 
 def attach(parent: typer.Typer) -> None:
     """Add ``benchmark …``."""
+    benchmark_build.attach(app)
     benchmark_power.attach(app)
     parent.add_typer(app, name="benchmark")
 

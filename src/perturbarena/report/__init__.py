@@ -13,6 +13,12 @@ from perturbarena.report.figures import (
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 from perturbarena.report.page import render_page
 from perturbarena.report.page_record import Page, RunSection
+from perturbarena.report.question_set import (
+    draw_label_mix,
+    draw_log2fc,
+    draw_moved_genes,
+    draw_rows_per_gene,
+)
 
 __all__ = [
     "Curve",
@@ -24,8 +30,12 @@ __all__ = [
     "RunSection",
     "VolcanoPanel",
     "draw_forest",
+    "draw_label_mix",
+    "draw_log2fc",
+    "draw_moved_genes",
     "draw_power",
     "draw_qq",
+    "draw_rows_per_gene",
     "draw_scores",
     "draw_volcanoes",
     "render_page",

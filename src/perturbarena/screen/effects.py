@@ -2,53 +2,43 @@
 
 Each perturbation is one regression against the shared control cells (:mod:`perturbarena.stats.nb_glm`); a prior
 over all fold changes of the screen then shrinks them (:mod:`perturbarena.stats.shrinkage`). Perturbations are
-fitted in blocks by threads that leave the interpreter free; a finished block is kept on disk, so that a run that
-was stopped goes on where it stood.
+fitted in blocks (:mod:`perturbarena.screen.blocks`); a finished block is kept on disk, so that a run that was
+stopped goes on where it stood.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from perturbarena import __version__
-from perturbarena.challenge.formats import atomic
+from perturbarena.challenge.shards import Shard
 from perturbarena.errors import InputError
+from perturbarena.screen.blocks import BlockRunner, Progress, Remaining, Store, Threads, fit_all, fit_shard
 from perturbarena.screen.cells import Cells, Controls
+from perturbarena.screen.comparisons import Comparisons
 from perturbarena.screen.design import Design, design_screen
-from perturbarena.screen.features import select_genes
-from perturbarena.screen.read import Screen, from_anndata
+from perturbarena.screen.features import GeneSelection, select_genes
+from perturbarena.screen.fits import Fits
+from perturbarena.screen.read import Screen, ScreenFile, from_anndata
 from perturbarena.screen.table import effect_table
-from perturbarena.stats.nb_glm import PerturbationFit
 from perturbarena.stats.shrinkage import Prior, fit_prior, posterior
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-BLOCK: Final = 16
-"""Perturbations that are fitted, and kept, together."""
-
-PER_GENE: Final = ("log2fc", "se_log2fc", "pvalue", "fdr", "statistic")
-"""What a fit gives for each gene, and the table keeps."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of perturbations done and the number of all."""
-
 
 class EffectSettings(BaseModel):
     """How effects are estimated."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     controls: Annotated[int, Field(gt=0)] | None = 2000
     """Control cells, drawn once and shared by all perturbations; None takes every one."""
@@ -66,46 +56,6 @@ class EffectSettings(BaseModel):
     """What shrinkage takes for the error of a fold change: its standard error, or |log2fc|/√F."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the draw of control cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fits:
-    """Unshrunken results of k perturbations on G genes: arrays (k, G) float64; NaN where nothing was estimated.
-
-    ``df2``, shape (k,), are the degrees of freedom of the F test's denominator.
-    """
-
-    log2fc: np.ndarray
-    se_log2fc: np.ndarray
-    pvalue: np.ndarray
-    fdr: np.ndarray
-    statistic: np.ndarray
-    df2: np.ndarray
-
-    @classmethod
-    def of(cls, fits: Sequence[PerturbationFit]) -> Fits:
-        """One row for each."""
-        rows = {name: np.stack([getattr(f, name) for f in fits]) for name in PER_GENE}
-        return cls(**rows, df2=np.array([f.df2 for f in fits]))
-
-    @property
-    def estimated(self) -> np.ndarray:
-        """Which of the k were estimated, bool."""
-        return ~np.isnan(self.df2)
-
-    @classmethod
-    def empty(cls, k: int, n_genes: int) -> Fits:
-        """All NaN."""
-        rows = {name: np.full((k, n_genes), np.nan) for name in PER_GENE}
-        return cls(**rows, df2=np.full(k, np.nan))
-
-    def error(self, shrink_by: str) -> np.ndarray:
-        """What shrinkage takes for each fold change's error, shape (k, G)."""
-        if shrink_by == "standard_error":
-            return self.se_log2fc
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.abs(self.log2fc) / np.sqrt(self.statistic)
-        return np.where((error > 0) & np.isfinite(error), error, self.se_log2fc)
 
 
 class Shrunk(NamedTuple):
@@ -126,6 +76,7 @@ def estimate_effects(
     layer: str | None = None,
     settings: EffectSettings | None = None,
     workers: int | None = None,
+    run: BlockRunner | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> AnnData:
@@ -140,8 +91,11 @@ def estimate_effects(
         As in :func:`perturbarena.screen.from_anndata`.
     workers
         Threads; the number of processors by default. The result does not depend on it.
+    run
+        What fits the blocks instead of threads, such as :func:`perturbarena.screen.cluster.on_cluster`.
     checkpoint
-        A path beside which finished blocks are kept; they are removed when the table is complete.
+        A path beside which finished blocks are kept; they are removed when the table is complete. Blocks of
+        other jobs (:func:`estimate_shard`) are taken from there.
 
     Returns
     -------
@@ -168,62 +122,109 @@ def estimate_effects(
             layer=layer,
         )
     )
-    design = design_of(screen, settings)
-    genes = select_genes(screen, settings.genes, flavor=settings.flavor)
-    cells = Cells.of(screen, genes.positions)
-    store = None if checkpoint is None else _Store.beside(checkpoint, screen, settings)
-    fits = fit_screen(cells, design, workers=workers, store=store, progress=progress)
+    prepared = prepare(screen, settings)
+    comparisons = effect_comparisons(prepared)
+    store = None if checkpoint is None else Store.beside(checkpoint, comparisons)
+    estimable = fit_all(comparisons, run=run or Threads(workers), store=store, progress=progress)
+    fits = in_order(estimable, prepared.design)
     prior = screen_prior(fits, settings)
-    shrunk = shrink(fits, prior, settings.shrink_by)
-    table = effect_table(screen, design, genes, fits, shrunk, provenance=_provenance(settings, prior, genes.note))
+    table = effect_table(
+        screen,
+        prepared.design,
+        prepared.genes,
+        fits,
+        shrink(fits, prior, settings.shrink_by),
+        provenance=_provenance(prepared, prior, comparisons),
+    )
     if store is not None:
         store.remove()
     return table
 
 
-def design_of(screen: Screen, settings: EffectSettings) -> Design:
-    """The cells that are compared under these settings."""
-    return design_screen(
+def estimate_shard(
+    screen: Screen,
+    shard: Shard,
+    *,
+    checkpoint: Path,
+    settings: EffectSettings,
+    run: BlockRunner | None = None,
+    progress: Progress | None = None,
+) -> Remaining:
+    """Fit one job's share of the perturbations, and keep it beside ``checkpoint`` for :func:`estimate_effects`."""
+    comparisons = effect_comparisons(prepare(screen, settings))
+    store = Store.beside(checkpoint, comparisons)
+    return fit_shard(comparisons, shard, store=store, run=run, progress=progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A screen under settings: which cells and genes are compared, ready to be fitted."""
+
+    screen: Screen
+    settings: EffectSettings
+    design: Design
+    genes: GeneSelection
+    cells: Cells
+
+
+def prepare(screen: Screen, settings: EffectSettings) -> Prepared:
+    """Choose cells and genes."""
+    design = design_screen(
         screen,
         min_cells=settings.min_cells,
         n_controls=settings.controls,
         rng=np.random.default_rng(settings.seed),
         per_perturbation=settings.per_perturbation,
     )
+    genes = select_genes(screen, settings.genes, flavor=settings.flavor)
+    return Prepared(screen, settings, design, genes, Cells.of(screen, genes.positions))
 
 
-def fit_screen(
-    cells: Cells,
-    design: Design,
-    *,
-    workers: int | None = None,
-    store: _Store | None = None,
-    progress: Progress | None = None,
-) -> Fits:
-    """Fit every perturbation of the design that can be estimated; rows stand in the design's order."""
+@lru_cache(maxsize=1)
+def prepare_file(file: ScreenFile, settings: EffectSettings) -> Prepared:
+    """As :func:`prepare`, for a process that is handed a file's name; the last one is kept."""
+    return prepare(file.read(), settings)
+
+
+def recipe_of(prepared: Prepared, make: Callable[[Prepared], Comparisons]) -> Callable[[], Comparisons] | None:
+    """How another process makes the same comparisons; None for a screen that was not read from a file."""
+    file = prepared.screen.file
+    return None if file is None else partial(_made_from_file, file, prepared.settings, make)
+
+
+def _made_from_file(
+    file: ScreenFile, settings: EffectSettings, make: Callable[[Prepared], Comparisons]
+) -> Comparisons:
+    return make(prepare_file(file, settings))  # pyright: ignore[reportArgumentType]  # a frozen model has a hash
+
+
+def effect_comparisons(prepared: Prepared) -> Comparisons:
+    """Every perturbation that can be estimated, in the design's order.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    design = prepared.design
     todo = np.flatnonzero(design.estimable)
     if not len(todo):
         raise InputError(f"no perturbation can be estimated; {design.perturbations[0]}: {design.reason[0]}")
-    own = design.own_control_rows or ()
-    shared = Controls.of(cells, design.control_rows)
+    own = design.own_control_rows
+    return Comparisons(
+        prepared.cells,
+        perturbed=tuple(design.rows[i] for i in todo),
+        controls=design.control_rows if own is None else tuple(own[i] for i in todo),
+        shared=Controls.of(prepared.cells, design.control_rows) if own is None else None,
+        recipe=recipe_of(prepared, effect_comparisons),
+    )
 
-    def test(i: int) -> PerturbationFit:
-        controls = Controls.of(cells, own[i]) if own else shared
-        return controls.test(design.rows[i])
 
-    fits = Fits.empty(len(design.perturbations), cells.n_genes)
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for first in range(0, len(todo), BLOCK):
-            block = todo[first : first + BLOCK]
-            rows = None if store is None else store.load(first)
-            if rows is None:
-                rows = Fits.of(list(pool.map(test, block)))
-                if store is not None:
-                    store.save(first, rows)
-            for name in Fits.__dataclass_fields__:
-                getattr(fits, name)[block] = getattr(rows, name)
-            if progress is not None:
-                progress(first + len(block), len(todo))
+def in_order(estimable: Fits, design: Design) -> Fits:
+    """Fits of the perturbations that can be estimated → of all, NaN for the others."""
+    _, n_genes = estimable.log2fc.shape
+    fits = Fits.empty(len(design.perturbations), n_genes)
+    fits.put(np.flatnonzero(design.estimable), estimable)
     return fits
 
 
@@ -242,46 +243,12 @@ def shrink(fits: Fits, prior: Prior, shrink_by: str) -> Shrunk:
     return shrunk
 
 
-@dataclass(frozen=True, slots=True)
-class _Store:
-    """Finished blocks of one run; another input or other settings have another folder."""
-
-    folder: Path
-
-    @classmethod
-    def beside(cls, path: Path, screen: Screen, settings: EffectSettings) -> _Store:
-        digest = hashlib.sha256(settings.model_dump_json().encode())
-        digest.update(__version__.encode())
-        for array in (screen.counts.indptr, screen.counts.indices, screen.counts.data):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        for array in (screen.perturbation, screen.batch, screen.genes):
-            digest.update("\0".join(map(str, array)).encode())
-        if screen.size_factor is not None:
-            digest.update(screen.size_factor.tobytes())
-        return cls(path.with_name(f".{path.name}.{digest.hexdigest()[:12]}.partial"))
-
-    def save(self, first: int, rows: Fits) -> None:
-        with atomic(self._path(first), binary=True) as file:
-            np.savez(file, **{name: getattr(rows, name) for name in Fits.__dataclass_fields__})
-
-    def load(self, first: int) -> Fits | None:
-        if not self._path(first).exists():
-            return None
-        with np.load(self._path(first)) as arrays:
-            return Fits(**arrays)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, first: int) -> Path:
-        return self.folder / f"block-{first:06d}.npz"
-
-
-def _provenance(settings: EffectSettings, prior: Prior, genes: str) -> dict[str, Any]:
+def _provenance(prepared: Prepared, prior: Prior, comparisons: Comparisons) -> dict[str, Any]:
     return {
         "format_version": 1,
         "perturbarena": __version__,
-        "settings": json.dumps(settings.model_dump()),
+        "settings": json.dumps(prepared.settings.model_dump()),
         "prior": {name: value for name, value in asdict(prior).items() if value is not None},
-        "genes": genes,
+        "genes": prepared.genes.note,
+        "comparisons": comparisons.digest,
     }

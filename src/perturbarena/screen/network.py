@@ -47,8 +47,8 @@ ABUNDANT: Final = 3.0
 LARGEST_FALL: Final = 3.0
 LARGEST_RISE: Final = 1.5
 """Bounds of |log2 fold change|, reached smoothly. A transcript can fall to nothing, while a promoter's rate has an
-upper limit. With equal bounds nine in ten of the strongest findings go up (68 % of the published ones do), for with
-few counts a rise is easier to see than a fall."""
+upper limit. With equal bounds nine in ten of the strongest findings go up (68 % of the published): with few counts
+a rise is easier to see than a fall."""
 CALLED_LOG2FC: Final = float(np.log2(1.5))
 """A called gene's least |log2 fold change|."""
 CALLED_FDR: Final = 0.05

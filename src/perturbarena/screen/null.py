@@ -8,20 +8,19 @@ fitted on nulls alone would shrink everything away and pass by construction.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from perturbarena.errors import InputError
-from perturbarena.screen.cells import Cells, Controls
-from perturbarena.screen.effects import Fits, Progress, shrink
+from perturbarena.screen.comparisons import Comparisons
+from perturbarena.screen.effects import Prepared, recipe_of, shrink
+from perturbarena.screen.fits import Fits
 from perturbarena.stats.fdr import MAX_FDR, moved_genes
-from perturbarena.stats.nb_glm import PerturbationFit
 from perturbarena.stats.shrinkage import Prior
 
 UNITS_EACH: Final = 4
@@ -79,66 +78,66 @@ class NullCalibration:
         }
 
 
-def calibrate(
-    cells: Cells,
-    control_rows: np.ndarray,
-    unit: np.ndarray,
-    *,
-    prior: Prior,
-    real: Fits,
-    real_shrunk: np.ndarray,
-    n_nulls: int,
-    rng: np.random.Generator,
-    shrink_by: str = "standard_error",
-    min_cells: int = 1,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> NullCalibration:
-    """Test artificial perturbations against the shared controls that are not in them.
+class Nulls(NamedTuple):
+    """K artificial perturbations: the control units of each, and its cells against the other controls."""
 
-    Parameters
-    ----------
-    control_rows
-        The control cells that real perturbations are tested against.
-    unit
-        The control unit of every cell of the screen, shape (n,); empty for cells that are no controls.
-    real, real_shrunk
-        Results of the real perturbations, and their shrunken fold changes, shape (k, G).
-    n_nulls
-        How many; fewer where there are not that many different draws.
+    units: tuple[tuple[str, ...], ...]
+    comparisons: Comparisons
+
+
+def draw_nulls(prepared: Prepared, n: int) -> Nulls:
+    """Draw ``n`` artificial perturbations; fewer where there are not that many, or some have too few cells.
+
+    The draw depends on the settings' seed alone.
 
     Raises
     ------
     InputError
-        If there are fewer than five control units: four make a null, and some must remain.
+        If the screen's guides are not known, or there are fewer than five control units: four make a null, and
+        some must remain.
     """
-    quartets = draw_quartets(unit, n_nulls, rng=rng)
+    screen, settings = prepared.screen, prepared.settings
+    if screen.guide is None:
+        raise InputError("null calibration needs a column that names each control cell's guide (--null-unit)")
+    unit = units_of(screen.guide, screen.is_control)
+    quartets = draw_quartets(unit, n, rng=np.random.default_rng([settings.seed, 1]))
     rows = [np.flatnonzero(np.isin(unit, quartet)) for quartet in quartets]
-    usable = [i for i, r in enumerate(rows) if len(r) >= min_cells]
+    usable = [i for i, r in enumerate(rows) if len(r) >= settings.min_cells]
     if not usable:
         raise InputError(
-            f"no draw of {UNITS_EACH} control units has {min_cells} cells; the largest has {max(map(len, rows))}"
+            f"no draw of {UNITS_EACH} control units has {settings.min_cells} cells; "
+            f"the largest has {max(map(len, rows))}"
         )
+    comparisons = Comparisons(
+        prepared.cells,
+        perturbed=tuple(rows[i] for i in usable),
+        controls=prepared.design.control_rows,
+        recipe=recipe_of(prepared, partial(_null_comparisons, n=n)),
+    )
+    return Nulls(tuple(quartets[i] for i in usable), comparisons)
 
-    def test(perturbed: np.ndarray) -> PerturbationFit:
-        return Controls.of(cells, np.setdiff1d(control_rows, perturbed)).test(perturbed)
 
-    fits: list[PerturbationFit] = []
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        for fit in pool.map(test, [rows[i] for i in usable]):
-            fits.append(fit)
-            if progress is not None:
-                progress(len(fits), len(usable))
-    null = Fits.of(fits)
-    shrunk = shrink(null, prior, shrink_by).log2fc
-    real_moved = moved_genes(real.fdr, real_shrunk)[real.estimated].sum(axis=1)
+def _null_comparisons(prepared: Prepared, n: int) -> Comparisons:
+    return draw_nulls(prepared, n).comparisons
+
+
+def calibrate(nulls: Nulls, fits: Fits, *, prior: Prior, real_moved: float, shrink_by: str) -> NullCalibration:
+    """What was found in artificial perturbations, given their fits.
+
+    Parameters
+    ----------
+    prior
+        That of the real perturbations.
+    real_moved
+        Mean number of moved genes of a real perturbation.
+    """
     return NullCalibration(
-        units=tuple(quartets[i] for i in usable),
-        n_cells=np.array([len(rows[i]) for i in usable]),
-        moved=moved_genes(null.fdr, shrunk).sum(axis=1),
-        moved_unshrunken=(null.fdr < MAX_FDR).sum(axis=1),
-        pvalue=null.pvalue,
-        real_moved=float(real_moved.mean()),
+        units=nulls.units,
+        n_cells=np.array([len(rows) for rows in nulls.comparisons.perturbed]),
+        moved=moved_genes(fits.fdr, shrink(fits, prior, shrink_by).log2fc).sum(axis=1),
+        moved_unshrunken=(fits.fdr < MAX_FDR).sum(axis=1),
+        pvalue=fits.pvalue,
+        real_moved=real_moved,
     )
 
 

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -63,7 +63,7 @@ class Screen:
     ``perturbation``. ``batch`` is ``ONE_BATCH`` throughout where no batch column was given. ``guide`` is ``""``
     for a cell without one. ``size_factor`` is as read from ``obs``, not rescaled. ``row`` says where each cell
     stands in the source, ``dropped`` how many cells were left out under which label, ``source`` names the screen
-    in messages.
+    in messages, ``file`` says how another process reads it again.
     """
 
     counts: sp.csr_matrix
@@ -76,6 +76,7 @@ class Screen:
     source: str = "screen"
     row: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     dropped: Mapping[str, int] = field(default_factory=dict)
+    file: ScreenFile | None = None
 
     @property
     def is_control(self) -> np.ndarray:
@@ -104,8 +105,7 @@ def read_screen(
         If anndata is not installed.
     """
     columns = Columns(perturbation, control, batch, guide, size_factors, layer, guide_counts)
-    with open_parts(path) as parts:
-        return screen_of(parts, columns, str(path))
+    return ScreenFile(str(path), columns).read()
 
 
 def from_anndata(
@@ -172,6 +172,19 @@ class Columns(NamedTuple):
     size_factors: str | None
     layer: str | None
     guide_counts: str | None
+
+
+class ScreenFile(NamedTuple):
+    """A screen's file and how it is read: what another process needs to read the same screen."""
+
+    path: str
+    columns: Columns
+
+    def read(self) -> Screen:
+        """The screen."""
+        with open_parts(self.path) as parts:
+            screen = screen_of(parts, self.columns, self.path)
+        return replace(screen, file=self._replace(path=str(Path(self.path).absolute())))
 
 
 def screen_of(parts: Parts, columns: Columns, source: str) -> Screen:

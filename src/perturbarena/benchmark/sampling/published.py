@@ -7,7 +7,7 @@ audit``): the design is here to be measured against, not to be used.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,9 +20,11 @@ from perturbarena.stats.structure import TOP_PER_PERTURBATION
 class PublishedDesign(BaseModel):
     """Settings of :func:`draw_published`; the default is the published value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    top: Annotated[int, Field(ge=1)] = TOP_PER_PERTURBATION
+    name: Literal["bioreasoning-2026"] = "bioreasoning-2026"
+    """How questions are drawn: fair or bioreasoning-2026."""
+    top: Annotated[int, Field(ge=1, le=10_000)] = TOP_PER_PERTURBATION
     """Most moved genes asked of a perturbation: those of the lowest FDR."""
 
 

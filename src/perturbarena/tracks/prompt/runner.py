@@ -14,6 +14,7 @@ from perturbarena import __version__
 from perturbarena.challenge.formats import atomic, write_json
 from perturbarena.challenge.records import Question, Questions
 from perturbarena.challenge.rules import Challenge
+from perturbarena.challenge.shards import Shard
 from perturbarena.errors import InputError, PerturbarenaError
 from perturbarena.tracks.prompt.calls import PATIENCE, TRANSPORT, Caller, CallRecord
 from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
@@ -126,12 +127,9 @@ def shard_of(questions: Questions, shard: str) -> Questions:
     InputError
         If the shard is not ``i/n`` with 1 ≤ i ≤ n, or n exceeds the number of questions.
     """
-    first, slash, second = shard.partition("/")
-    if not (slash and first.isascii() and first.isdigit() and second.isascii() and second.isdigit()):
-        raise InputError(f"--shard must be i/n, such as 1/2; got {shard!r}")
-    i, n = int(first), int(second)
-    if not 1 <= i <= n <= max(1, len(questions)):
-        raise InputError(f"--shard i/n needs 1 ≤ i ≤ n ≤ {len(questions):,} questions; got {shard}")
+    i, n = Shard.parse(shard)
+    if n > max(1, len(questions)):
+        raise InputError(f"--shard i/n needs n ≤ {len(questions):,} questions; got {shard}")
     return Questions(questions.id[i - 1 :: n], questions.pert[i - 1 :: n], questions.gene[i - 1 :: n])
 
 
