@@ -185,6 +185,10 @@ def test_ceilings_are_those_of_the_split_that_holds_the_questions(tmp_path, trut
     write_labelled(tmp_path / "test.csv", truth)
     write_labelled(tmp_path / "train.csv", truth.take(np.arange(3)))
     assert [m.value for m in ceilings_beside(tmp_path, truth.id[5:]).marks] == [0.7]
+    both = {"validation": {"gene_mean": {"score": 0.6, "n": 30}}, "test": {"gene_mean": {"score": 0.7, "n": 10}}}
+    write_json(tmp_path / "benchmark.json", {"ceilings": both})
+    for usage, value in ((None, 0.625), ("Public", 0.6), ("Private", 0.7)):
+        assert [m.value for m in ceilings_beside(tmp_path, truth.id, usage).marks] == [pytest.approx(value)]
     assert ceilings_beside(tmp_path, np.array(["other"], object)).marks == ()
     for odd in ({}, [], {"ceilings": {"not_measured": "why"}}, {"ceilings": {"test": "?"}}):
         write_json(tmp_path / "benchmark.json", odd)
@@ -205,6 +209,15 @@ def test_an_audit_is_read_with_whatever_fields_it_has(tmp_path):
     path.write_text("[]")
     with pytest.raises(FormatError, match="list named findings"):
         audit_part(path)
+
+
+def test_one_split_of_the_truth(tmp_path, run, truth):
+    solution = tmp_path / "solution.csv"
+    usage = np.where(np.arange(len(truth)) < 70, "Public", "Private")
+    pd.DataFrame({"id": truth.id, "label": truth.label, "Usage": usage}).to_csv(solution, index=False)
+    (section,) = _report(tmp_path, [run], truth=solution, usage="Public")[0].runs
+    assert dict(section.facts)["Questions"] == "70"
+    assert [line.name for line in section.strata[0].lines] == ["9–16"]  # counted over the whole truth
 
 
 def test_what_cannot_be_reported_is_refused(tmp_path, run, truth, truth_file):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.score import Usage
 
 
 def attach(app: typer.Typer) -> None:
@@ -34,6 +35,7 @@ def report(
     strata: Annotated[
         Path | None, typer.Option(metavar="S.csv", help="CSV with id and columns to divide the questions by.")
     ] = None,
+    usage: Annotated[Usage | None, typer.Option(help="Only this split of the truth.")] = None,
     price_in: Annotated[float | None, typer.Option(min=0, help="Price of a million tokens read.")] = None,
     price_out: Annotated[float | None, typer.Option(min=0, help="Price of a million tokens written.")] = None,
     title: Annotated[str | None, typer.Option(help="The page's title. Default: the runs' names.")] = None,
@@ -55,7 +57,8 @@ def report(
         raise InputError("--price-in and --price-out go together")
     price = None if price_in is None or price_out is None else Price(price_in, price_out)
     inputs = ReportInputs(
-        truth=truth, questions=questions, benchmark=benchmark, audit=audit, strata=strata, price=price,
+        truth=truth, questions=questions, benchmark=benchmark, audit=audit, strata=strata,
+        usage=None if usage is None else usage.value, price=price,
         title=title, resamples=resamples, seed=seed,
     )  # fmt: skip
     with progress_console().status("writing the page"):

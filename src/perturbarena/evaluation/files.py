@@ -58,7 +58,7 @@ def score_files(
     """
     table = read_table(truth, required=("id", "label"))
     asked = None if questions is None else read_questions(questions)
-    among = _rows_of_usage(table, usage, truth)
+    among = rows_of_usage(table, usage, truth)
     counted = None if asked is None else asked.gene
     if mode == "reference":
         solution = read_inferred(truth)
@@ -87,7 +87,14 @@ def score_files(
         raise PredictionError(f"{predictions}: {refused}") from refused
 
 
-def _rows_of_usage(table: pd.DataFrame, usage: str | None, truth: Path) -> np.ndarray:
+def rows_of_usage(table: pd.DataFrame, usage: str | None, truth: Path) -> np.ndarray:
+    """Rows of a solution with this ``Usage``, shape (n,), bool; all where ``usage`` is None.
+
+    Raises
+    ------
+    FormatError
+        If there is no such column, or no such row.
+    """
     if usage is None:
         return np.ones(len(table), bool)
     if "Usage" not in table.columns:

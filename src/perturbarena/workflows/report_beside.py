@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,6 +27,8 @@ CEILINGS: Final = {
     "perturbation_mean": ("knockout mean", "knowing of each knockout how much it moves, but no gene."),
 }
 """Names in ``benchmark.json``, what the page calls them, and what they are."""
+HIDDEN: Final = {"Public": "validation", "Private": "test"}
+"""Hidden splits by what ``Usage`` calls them."""
 
 
 class Beside(NamedTuple):
@@ -36,8 +38,10 @@ class Beside(NamedTuple):
     note: str
 
 
-def ceilings_beside(benchmark: Path | None, ids: np.ndarray) -> Beside:
+def ceilings_beside(benchmark: Path | None, ids: np.ndarray, usage: str | None = None) -> Beside:
     """The ceilings in ``BENCH/benchmark.json`` of the split that holds these ids.
+
+    A built set's ``test.csv`` holds two hidden splits; ``usage`` says which, or both are averaged.
 
     Raises
     ------
@@ -51,15 +55,16 @@ def ceilings_beside(benchmark: Path | None, ids: np.ndarray) -> Beside:
     ceilings = record.get("ceilings") if isinstance(record, dict) else None
     if not isinstance(ceilings, dict) or not ceilings or "not_measured" in ceilings:
         return Beside((), f"{path.name} has no ceilings, so the scale ends at 1.")
-    split = _split_of(path.parent, ceilings, ids)
-    if split is None:
+    splits = _splits_of(path.parent, ceilings, ids, usage)
+    if not splits:
         return Beside((), f"The questions are of no split whose ceilings {path.name} gives.")
     marks = []
     for name, (shown, note) in CEILINGS.items():
-        value = _score(ceilings[split].get(name))
+        value = _mean_score([ceilings[split].get(name) for split in splits])
         if value is not None:
             marks.append(Mark(shown, value, note))
-    return Beside(tuple(sorted(marks, key=lambda m: m.value)), f"Marks on the scale are of the split {split}.")
+    of = f"of the split {splits[0]}" if len(splits) == 1 else f"means over {' and '.join(splits)}, by their rows"
+    return Beside(tuple(sorted(marks, key=lambda m: m.value)), f"Marks on the scale are {of}." if marks else "")
 
 
 def audit_part(path: Path) -> AuditPart:
@@ -101,21 +106,30 @@ def load_json(path: Path) -> Any:
         raise FormatError(f"{path} cannot be read as JSON: {' '.join(str(error).split())}") from error
 
 
-def _split_of(folder: Path, ceilings: Mapping[str, Any], ids: np.ndarray) -> str | None:
-    """The split whose file holds all ids; the only one where there is but one and no file says otherwise."""
+def _splits_of(folder: Path, ceilings: Mapping[str, Any], ids: np.ndarray, usage: str | None) -> tuple[str, ...]:
+    """The splits whose file holds all ids; the only one where there is but one and no file says otherwise."""
     splits = [name for name, found in ceilings.items() if isinstance(found, dict)]
     for name in splits:
         file = folder / f"{Path(name).name}.csv"
         if file.is_file() and set(ids) <= set(read_table(file, required=("id",))["id"]):
-            return name
+            hidden = tuple(name for name in HIDDEN.values() if name in splits)
+            both_in_one = name == "test" and not (folder / "validation.csv").is_file()
+            if both_in_one and usage is not None:
+                return tuple(split for split in hidden if split == HIDDEN.get(usage))
+            return hidden if both_in_one else (name,)
     if len(splits) == 1 and not (folder / f"{Path(splits[0]).name}.csv").is_file():
-        return splits[0]
-    return None
+        return (splits[0],)
+    return ()
 
 
-def _score(ceiling: Any) -> float | None:
-    value = _number(ceiling.get("score") if isinstance(ceiling, dict) else ceiling)
-    return None if math.isnan(value) else value
+def _mean_score(ceilings: Sequence[Any]) -> float | None:
+    """Mean of the splits' scores, with their rows as weights; None where one has none."""
+    found = [c if isinstance(c, dict) else {"score": c} for c in ceilings]
+    scores = [_number(c.get("score")) for c in found]
+    rows = [_number(c.get("n"), 1.0) for c in found]
+    if any(math.isnan(score) for score in scores) or not sum(rows) > 0:
+        return None
+    return float(np.average(scores, weights=rows))
 
 
 def _finding(found: Mapping[str, Any]) -> FindingLine:

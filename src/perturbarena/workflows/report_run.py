@@ -14,11 +14,12 @@ from typing import Any, Final
 import numpy as np
 
 from perturbarena import __version__
-from perturbarena.challenge.formats import atomic, read_labelled, read_questions, read_table, sha256
+from perturbarena.challenge.formats import atomic, labelled_from_table, read_questions, read_table, sha256
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.errors import FormatError, InputError
 from perturbarena.evaluation import row_count_bands, score_strict
 from perturbarena.evaluation.difference import paired_differences
+from perturbarena.evaluation.files import rows_of_usage
 from perturbarena.report import Page, RunSection, render_page
 from perturbarena.report.page_record import ComparedRun, Comparison, StrataTable, Value
 from perturbarena.workflows.report_beside import audit_part, ceilings_beside
@@ -56,6 +57,7 @@ class ReportInputs:
     benchmark: Path | None = None
     audit: Path | None = None
     strata: Path | None = None
+    usage: str | None = None
     price: Price | None = None
     title: str | None = None
     resamples: int = 2000
@@ -110,7 +112,11 @@ def _named_apart(runs: Sequence[RunAnswers]) -> list[RunAnswers]:
 
 def _asked(runs: Sequence[RunAnswers], inputs: ReportInputs) -> _Asked:
     questions = None if inputs.questions is None else read_questions(inputs.questions)
-    truth = None if inputs.truth is None else read_labelled(inputs.truth, questions=questions)
+    truth = whole = None
+    if inputs.truth is not None:
+        table = read_table(inputs.truth, required=("id", "label"))
+        whole = labelled_from_table(table, questions=questions, source=inputs.truth)
+        truth = whole.take(rows_of_usage(table, inputs.usage, inputs.truth))
     known = runs[0].predictions.id if truth is None else truth.id
     answered = [set(run.predictions.id) for run in runs]
     keep = np.array([all(id_ in ids for ids in answered) for id_ in known], bool)
@@ -129,10 +135,10 @@ def _asked(runs: Sequence[RunAnswers], inputs: ReportInputs) -> _Asked:
     if unknown:
         notes.append(f"{unknown:,} answers are to questions outside these and are not looked at.")
     pairs = {id_: pair for run in runs for id_, pair in run.pairs.items()}
-    for known_pairs in (questions, None if truth is None else truth.questions):
+    for known_pairs in (questions, None if whole is None else whole.questions):
         if known_pairs is not None:
             pairs |= dict(zip(known_pairs.id, zip(known_pairs.pert, known_pairs.gene, strict=True), strict=True))
-    counted = _counted(questions, truth)
+    counted = _counted(questions, whole)
     return _Asked(known[keep], None if truth is None else truth.take(keep), counted, pairs, tuple(notes))
 
 
@@ -157,7 +163,7 @@ def _section(run: RunAnswers, asked: _Asked, inputs: ReportInputs) -> RunSection
         scored = score_strict(
             truth, answers, rng=rng, n_resamples=inputs.resamples, counted_genes=asked.counted_genes
         )
-        beside = ceilings_beside(inputs.benchmark, truth.id)
+        beside = ceilings_beside(inputs.benchmark, truth.id, inputs.usage)
         rocs, reliabilities = curves(truth, answers, rng=rng)
         parts = {
             "measures": measure_lines(scored),
@@ -292,6 +298,8 @@ def _made(inputs: ReportInputs) -> list[tuple[str, str]]:
         path = getattr(inputs, name)
         if path is not None:
             made.append((name.capitalize(), f"{path.name}, SHA-256 {sha256(path)[:HASH_SHOWN]}…"))
+    if inputs.usage is not None:
+        made.append(("Split", inputs.usage))
     if inputs.benchmark is not None:
         made.append(("Benchmark", inputs.benchmark.resolve().name))
     return made
