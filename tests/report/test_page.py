@@ -81,7 +81,7 @@ def _page(**changes) -> Page:
 
 def _compared() -> Page:
     value = Value(0.01, -0.01, 0.03)
-    rows = [ComparedRun("first", [value], [], 10.0), ComparedRun("second", [value], [value], 20.0)]
+    rows = [ComparedRun("first", [value], [], [], 10.0), ComparedRun("second", [value], [value], ["alike"], 20.0)]
     return _page(runs=[_run(), _run("second")], comparison=Comparison(["Score"], rows, ("A note.",)))
 
 

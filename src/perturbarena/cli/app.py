@@ -11,6 +11,7 @@ from perturbarena import __version__
 from perturbarena.cli import (
     benchmark,
     challenge,
+    compare,
     crossval,
     data,
     demo,
@@ -38,6 +39,7 @@ GROUPS: tuple[ModuleType, ...] = (
     parse,
     score,
     report,
+    compare,
     submit,
     fake_model,
 )

@@ -38,8 +38,10 @@ def read(knowledge: Path | None, features: Path | None, coexpression: Path | Non
     from perturbarena.errors import InputError
     from perturbarena.knowledge import load_features
 
-    if knowledge is None and features is None:
-        raise InputError("gene features are needed: give --knowledge DIR or --features TABLE")
+    if knowledge is None and features is None and coexpression is None:
+        raise InputError(
+            "gene features are needed: give --knowledge DIR, --features TABLE or --coexpression CELLS"
+        )
     found = load_features(knowledge=knowledge, features=features, coexpression=coexpression)
     for note in found.notes:
         progress_console().print(f"[yellow]note:[/] {note}", soft_wrap=True)

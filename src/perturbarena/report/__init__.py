@@ -2,9 +2,11 @@
 
 from perturbarena.report.figures import (
     Curve,
+    ForestPanel,
     Measure,
     RocPanel,
     VolcanoPanel,
+    draw_differences,
     draw_power,
     draw_qq,
     draw_scores,
@@ -29,6 +31,7 @@ __all__ = [
     "RocPanel",
     "RunSection",
     "VolcanoPanel",
+    "draw_differences",
     "draw_forest",
     "draw_label_mix",
     "draw_log2fc",

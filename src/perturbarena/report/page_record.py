@@ -202,6 +202,8 @@ class ComparedRun(NamedTuple):
     name: str
     values: Sequence[Value]
     differences: Sequence[Value]
+    verdicts: Sequence[str]
+    """Of each difference, in words."""
     tokens: float
 
 

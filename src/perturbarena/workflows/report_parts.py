@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Predictions
-from perturbarena.evaluation import MEASURES, ScoreResult, score_strata, score_strict
+from perturbarena.evaluation import MEASURES, ScoreResult, measure, score_strict
 from perturbarena.evaluation.curves import roc_curve
+from perturbarena.evaluation.detail import detail
+from perturbarena.evaluation.metric import ScoredRows
 from perturbarena.evaluation.reference import direction_strict
+from perturbarena.evaluation.seeds import answer_spread
+from perturbarena.evaluation.strata import score_strata
 from perturbarena.report import RocPanel
 from perturbarena.report.page_record import (
     NAN,
@@ -30,8 +35,6 @@ from perturbarena.report.page_record import (
     Value,
 )
 from perturbarena.report.page_text import excerpt, share
-from perturbarena.stats.components import variance_components
-from perturbarena.stats.reliability import reliability
 from perturbarena.stats.resampling import Interval
 from perturbarena.workflows.run_answers import RunAnswers, labels_of
 
@@ -46,6 +49,12 @@ NAMES: Final = {
     "dir_auroc": ("DIR", "up or down, among moved"),
 }
 """Measures in the order of the page."""
+
+
+ROW_COUNT_NOTE: Final = (
+    "By how many questions a gene has in the set. Where the share of moved genes rises with that, counting rows "
+    "is worth something; within one stratum it is worth little."
+)
 
 
 class Price(NamedTuple):
@@ -80,16 +89,17 @@ def value_of(value: float, interval: Interval | None) -> Value:
 
 
 def curves(
-    truth: LabelledQuestions, answers: Predictions, *, rng: np.random.Generator
+    truth: LabelledQuestions, answers: Predictions, *, rng: np.random.Generator, n_resamples: int
 ) -> tuple[list[RocPanel], list[ReliabilityPanel]]:
     """ROC and reliability of DE over all rows and of DIR over the moved ones; none where a class is missing."""
     rocs, reliabilities = [], []
     p_moved = np.clip(answers.p_up + answers.p_down, 0, 1)  # a sum may exceed 1 by rounding
     direction = direction_strict(answers.p_up, answers.p_down)
     every = np.ones(len(truth), bool)
-    for name, rows, happened, p, what in (
-        ("DE: moved or not", every, truth.is_de, p_moved, "moves"),
-        ("DIR: up or down, among moved", truth.is_de, truth.is_up, direction, "goes up"),
+    found = detail(ScoredRows.of(truth, answers), answers, rng=rng, n_resamples=n_resamples)
+    for name, key, rows, happened, p, what in (
+        ("DE: moved or not", "de", every, truth.is_de, p_moved, "moves"),
+        ("DIR: up or down, among moved", "dir", truth.is_de, truth.is_up, direction, "goes up"),
     ):
         y, p, pert, gene = happened[rows], p[rows], truth.pert[rows], truth.gene[rows]
         if not len(y) or y.all() or not y.any():
@@ -97,13 +107,16 @@ def curves(
         curve = roc_curve(y, p, pert=pert, gene=gene, rng=rng, n_resamples=ROC_RESAMPLES)
         caption = f"{len(y):,} questions, {int(y.sum()):,} positive. The band is pointwise."
         rocs.append(RocPanel(name, curve.fpr, curve.tpr, curve.low, curve.high, caption))
-        found = reliability(p, y, pert=pert, gene=gene)
+        points = found.reliability[key]
+        stated, came, n = (np.array([getattr(point, x) for point in points], float) for x in ("x", "y", "n"))
+        low, high = np.array([point.interval or (NAN, NAN) for point in points]).T
+        off = found.measures[f"{key}_calibration_error"].value
         caption = (
             f"On average the run says that the gene {what} with probability {p.mean():.2f}; {share(y.mean())} do. "
-            f"Stated and observed differ by {found.error:.2f} on average."
+            f"Calibration error {off:.2f}."
         )
         reliabilities.append(
-            ReliabilityPanel(name, found.stated, found.happened, found.low, found.high, found.n, caption)
+            ReliabilityPanel(name, stated, came, low, high, n, caption)
         )
     return rocs, reliabilities
 
@@ -128,31 +141,38 @@ def moved_histogram(answers: Predictions) -> HistogramPanel:
     return HistogramPanel("Stated probability that the gene moves", counts, edges, "up + down", caption)
 
 
-def strata_table(
-    truth: LabelledQuestions,
-    answers: Predictions,
-    stratum: np.ndarray,
-    *,
-    title: str,
-    heading: str,
-    note: str,
-    rng: np.random.Generator,
-    n_resamples: int,
-) -> StrataTable:
-    """Scores by the strata's names, in the order of the names as they stand."""
-    scores = score_strata(truth, answers, stratum, rng=rng, n_resamples=n_resamples)
+def row_count_strata(rows: ScoredRows, *, rng: np.random.Generator, n_resamples: int) -> StrataTable:
+    """Scores by bands of how many rows a gene has in the question set."""
+    assert rows.stratum is not None
+    high = 2 ** np.ceil(np.log2(np.maximum(rows.stratum, 1))).astype(int)
     lines = [
-        StratumLine(
-            s.name, s.n, s.n_de, value_of(s.de_auroc, s.de_interval), value_of(s.dir_auroc, s.dir_interval)
-        )
-        for s in sorted(scores, key=lambda s: _natural(s.name))
+        _stratum(_band(int(top)), measure(rows.take(high == top), rng=rng, n_resamples=n_resamples))
+        for top in np.unique(high)
     ]
-    return StrataTable(title, heading, note, lines)
+    return StrataTable("Row count", "Rows of the gene", ROW_COUNT_NOTE, lines)
 
 
-def _natural(name: str) -> tuple[float, str]:
-    first = name.split("–")[0]
-    return (float(first) if first.isdigit() else np.inf, name)
+def _band(high: int) -> str:
+    """1, 2, 3–4, 5–8, …: doubling, so that bands hold comparable numbers of rows."""
+    return str(high) if high <= 2 else f"{high // 2 + 1}–{high}"
+
+
+def table_strata(
+    path: Path, rows: ScoredRows, truth: LabelledQuestions, *, rng: np.random.Generator, n_resamples: int
+) -> list[StrataTable]:
+    """Scores by every column of a table of strata."""
+    found = score_strata(rows, truth, path, rng=rng, n_resamples=n_resamples)
+    tables = []
+    for by, left_out in found.left_out.items():
+        lines = [_stratum(s.value, s.result) for s in found.strata if s.by == by]
+        placed = f" {left_out:,} questions have no place in it." if left_out else ""
+        tables.append(StrataTable(by, by, f"By {by}, from {path.name}.{placed}", lines))
+    return tables
+
+
+def _stratum(name: str, result: ScoreResult) -> StratumLine:
+    de, direction = (value_of(getattr(result, key), result.intervals[key]) for key in ("de_auroc", "dir_auroc"))
+    return StratumLine(name, result.n, result.n_de, de, direction)
 
 
 def seeds_part(run: RunAnswers, order: np.ndarray, truth: LabelledQuestions | None) -> SeedsPart | None:
@@ -184,7 +204,7 @@ def seeds_part(run: RunAnswers, order: np.ndarray, truth: LabelledQuestions | No
     components = {}
     if by_all.sum() >= 2:
         up, down = p_up[:, by_all], p_down[:, by_all]
-        components = {"DE": variance_components(up + down), "DIR": variance_components(direction_strict(up, down))}
+        components = {"DE": answer_spread(up + down), "DIR": answer_spread(direction_strict(up, down))}
     return SeedsPart(
         lines,
         float(np.mean(agree)) if by_all.any() else NAN,

@@ -16,10 +16,10 @@ import numpy as np
 from perturbarena import __version__
 from perturbarena.challenge.formats import atomic, labelled_from_table, read_questions, read_table, sha256
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
-from perturbarena.errors import FormatError, InputError
-from perturbarena.evaluation import row_count_bands, score_strict
-from perturbarena.evaluation.difference import paired_differences
+from perturbarena.errors import InputError
+from perturbarena.evaluation import Answered, compare, score_strict
 from perturbarena.evaluation.files import rows_of_usage
+from perturbarena.evaluation.metric import ScoredRows
 from perturbarena.report import Page, RunSection, render_page
 from perturbarena.report.page_record import ComparedRun, Comparison, StrataTable, Value
 from perturbarena.workflows.report_beside import audit_part, ceilings_beside
@@ -31,21 +31,17 @@ from perturbarena.workflows.report_parts import (
     measure_lines,
     moved_histogram,
     question_lists,
+    row_count_strata,
     seeds_part,
-    strata_table,
+    table_strata,
     tokens_part,
     value_of,
 )
 from perturbarena.workflows.run_answers import RunAnswers, read_run
 
-COMPARED: Final = ("score", "de_auroc", "de_within_gene", "dir_auroc")
+COMPARED: Final = {"score": "score", "de_auroc": "DE", "de_within_gene": "DE_within_genes", "dir_auroc": "DIR"}
+"""Measures of the comparison, by the page's names and by the comparison's."""
 HASH_SHOWN: Final = 12
-MOST_STRATA: Final = 40
-"""More are a plot, not a table."""
-ROW_COUNT_NOTE: Final = (
-    "By how many questions a gene has in the set. Where the share of moved genes rises with that, counting "
-    "rows is worth something; within one stratum it is worth little."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +160,7 @@ def _section(run: RunAnswers, asked: _Asked, inputs: ReportInputs) -> RunSection
             truth, answers, rng=rng, n_resamples=inputs.resamples, counted_genes=asked.counted_genes
         )
         beside = ceilings_beside(inputs.benchmark, truth.id, inputs.usage)
-        rocs, reliabilities = curves(truth, answers, rng=rng)
+        rocs, reliabilities = curves(truth, answers, rng=rng, n_resamples=max(inputs.resamples // 2, 2))
         parts = {
             "measures": measure_lines(scored),
             "marks": beside.marks,
@@ -191,35 +187,12 @@ def _section(run: RunAnswers, asked: _Asked, inputs: ReportInputs) -> RunSection
 def _strata(
     truth: LabelledQuestions, answers: Predictions, asked: _Asked, inputs: ReportInputs
 ) -> list[StrataTable]:
-    assert asked.counted_genes is not None
-    names, counts = np.unique(asked.counted_genes.astype(str), return_counts=True)
-    rows_of = dict(zip(names, counts, strict=True))
-    ways = [
-        (
-            "Row count",
-            "Rows of the gene",
-            ROW_COUNT_NOTE,
-            row_count_bands(np.array([rows_of[g] for g in truth.gene])),
-        )
-    ]
+    rows = ScoredRows.of(truth, answers, counted_genes=asked.counted_genes)
+    rng, n_resamples = np.random.default_rng(inputs.seed), max(inputs.resamples // 2, 2)
+    tables = [row_count_strata(rows, rng=rng, n_resamples=n_resamples)]
     if inputs.strata is not None:
-        table = read_table(inputs.strata, required=("id",)).drop_duplicates("id").set_index("id")
-        if not len(table.columns):
-            raise FormatError(f"{inputs.strata} needs a column beside id: what to divide the questions by")
-        for column in table.columns:
-            values = table[column].reindex(list(truth.id)).fillna("(not in the table)").to_numpy(object)
-            if len(set(values)) > MOST_STRATA:
-                raise FormatError(
-                    f"{inputs.strata}: at most {MOST_STRATA} strata are shown; {column} has {len(set(values)):,}"
-                )
-            ways.append((column, column, f"By {column}, from {inputs.strata.name}.", values))
-    return [
-        strata_table(
-            truth, answers, values, title=title, heading=heading, note=note,
-            rng=np.random.default_rng(inputs.seed), n_resamples=inputs.resamples // 2,
-        )
-        for title, heading, note, values in ways
-    ]  # fmt: skip
+        tables += table_strata(inputs.strata, rows, truth, rng=rng, n_resamples=n_resamples)
+    return tables
 
 
 def _comparison(
@@ -230,20 +203,27 @@ def _comparison(
         for run in runs
     ]
     if asked.truth is None:
-        rows = [ComparedRun(run.name, [], [], t) for run, t in zip(runs, tokens, strict=True)]
+        rows = [ComparedRun(run.name, [], [], [], t) for run, t in zip(runs, tokens, strict=True)]
         return Comparison((), rows, ("Without truth, runs can only be set side by side.",))
     answers = [run.predictions.take(_order(run, asked)) for run in runs]
-    found = paired_differences(
-        asked.truth, answers, rng=np.random.default_rng(inputs.seed), n_resamples=max(inputs.resamples, 2)
+    assert asked.counted_genes is not None
+    given = Answered(asked.truth, asked.counted_genes, tuple(answers), ())
+    found = compare(
+        given,
+        names=[run.name for run in runs],
+        rng=np.random.default_rng(inputs.seed),
+        n_resamples=max(inputs.resamples, 2),
     )
     differences: list[list[Value]] = [[]]
-    differences += [[value_of(of[key].value, of[key].interval) for key in COMPARED] for of in found]
+    differences += [[value_of(*of.contrasts[name].difference[:2]) for name in COMPARED.values()] for of in found]
+    verdicts = [[], *([of.contrasts[name].verdict for name in COMPARED.values()] for of in found)]
     rows = [
-        ComparedRun(run.name, [m.value for key in COMPARED if (m := section.measure(key))], of, t)
-        for run, section, of, t in zip(runs, sections, differences, tokens, strict=True)
+        ComparedRun(run.name, [m.value for key in COMPARED if (m := section.measure(key))], of, said, t)
+        for run, section, of, said, t in zip(runs, sections, differences, verdicts, tokens, strict=True)
     ]
     note = f"{len(asked.truth):,} questions that all {len(runs)} runs answer."
-    return Comparison([NAMES[key][0] for key in COMPARED], rows, (note,))
+    notes = dict.fromkeys((note, *(said for of in found for said in of.notes)))
+    return Comparison([NAMES[key][0] for key in COMPARED], rows, tuple(notes))
 
 
 def _lead(runs: Sequence[RunAnswers], asked: _Asked) -> str:
