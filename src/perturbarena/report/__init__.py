@@ -2,7 +2,7 @@
 
 from perturbarena.report.figures import (
     Curve,
-    ForestPanel,
+    DifferencePanel,
     Measure,
     RocPanel,
     VolcanoPanel,
@@ -24,6 +24,7 @@ from perturbarena.report.question_set import (
 
 __all__ = [
     "Curve",
+    "DifferencePanel",
     "ForestLine",
     "ForestPanel",
     "Measure",

@@ -88,7 +88,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class ForestPanel:
+class DifferencePanel:
     """Differences of one measure: a named line with its interval for each comparison."""
 
     title: str
@@ -110,7 +110,7 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
         _draw_measures(axes[-1], measures)
 
 
-def draw_differences(path: Path | str, *, panels: Sequence[ForestPanel], title: str) -> None:
+def draw_differences(path: Path | str, *, panels: Sequence[DifferencePanel], title: str) -> None:
     """Draw differences with their intervals against 0, a panel a measure, a line a comparison.
 
     Raises
@@ -121,7 +121,7 @@ def draw_differences(path: Path | str, *, panels: Sequence[ForestPanel], title: 
     if not panels:
         raise InputError("a figure of differences needs at least one measure; got none")
     lines = max(len(panel.lines) for panel in panels)
-    with _figure(path, title=title, size=(2.6 * len(panels) + 1.6, 1.5 + 0.42 * lines)) as figure:
+    with house_figure(path, title=title, size=(2.6 * len(panels) + 1.6, 1.5 + 0.42 * lines)) as figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
             _draw_forest(axis, panel, named=place == 0)
@@ -247,7 +247,7 @@ def _draw_measures(axis: Axes, measures: Sequence[Measure]) -> None:
     axis.spines["left"].set_visible(False)
 
 
-def _draw_forest(axis: Axes, panel: ForestPanel, *, named: bool) -> None:
+def _draw_forest(axis: Axes, panel: DifferencePanel, *, named: bool) -> None:
     axis.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     for row, line in enumerate(reversed(panel.lines)):
         if np.isfinite(line.value) and np.isfinite(line.low):

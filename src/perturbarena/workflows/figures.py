@@ -11,7 +11,7 @@ import numpy as np
 from perturbarena.challenge.records import LabelledQuestions, Predictions
 from perturbarena.evaluation import COMPARED, MEASURES, Comparison, ScoreResult
 from perturbarena.evaluation.curves import roc_curve
-from perturbarena.report import ForestPanel, Measure, RocPanel, draw_differences, draw_scores
+from perturbarena.report import DifferencePanel, Measure, RocPanel, draw_differences, draw_scores
 
 NAMES: Final = {
     "score": "Score",
@@ -76,5 +76,5 @@ def comparison_figure(path: Path | str, comparisons: Sequence[Comparison], *, fi
             d = comparison.contrasts[measure].difference
             low, high = d.interval or (np.nan, np.nan)
             lines.append(Measure(name, d.difference, low, high))
-        panels.append(ForestPanel(title, lines))
+        panels.append(DifferencePanel(title, lines))
     draw_differences(path, panels=panels, title=f"Against {files[0]}, paired (right is better)")
