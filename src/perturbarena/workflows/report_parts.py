@@ -115,9 +115,7 @@ def curves(
             f"On average the run says that the gene {what} with probability {p.mean():.2f}; {share(y.mean())} do. "
             f"Calibration error {off:.2f}."
         )
-        reliabilities.append(
-            ReliabilityPanel(name, stated, came, low, high, n, caption)
-        )
+        reliabilities.append(ReliabilityPanel(name, stated, came, low, high, n, caption))
     return rocs, reliabilities
 
 
