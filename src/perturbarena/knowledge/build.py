@@ -19,7 +19,7 @@ import numpy as np
 from perturbarena.errors import InputError
 from perturbarena.knowledge import readers
 from perturbarena.knowledge.readers import Pair
-from perturbarena.knowledge.sources import FoundFile, Source, choose, locate, sources
+from perturbarena.knowledge.sources import FoundFile, Source, choose_sources, declared_sources, locate
 from perturbarena.knowledge.store import new_store
 from perturbarena.knowledge.symbols import Names, Resolved
 
@@ -56,7 +56,7 @@ class BuildReport:
     absent: tuple[str, ...]
     """Declared sources whose files are not here."""
     not_accepted: tuple[str, ...]
-    """Restricted sources that were not accepted by name."""
+    """Restricted sources whose files are here and that were not accepted by name."""
 
 
 def build_store(
@@ -93,8 +93,8 @@ def build_store(
     """
     if folder is not None and not folder.is_dir():
         raise InputError(f"no such folder: {folder}")
-    entering, refused = choose(sources().values(), only=only, accepted=accepted)
-    twice = {source.name for source, _ in added} & set(sources())
+    entering, refused = choose_sources(declared_sources().values(), only=only, accepted=accepted)
+    twice = {source.name for source, _ in added} & set(declared_sources())
     if twice:
         raise InputError(f"an added source needs a name of its own; {min(twice)} is declared already")
     found = [(source, locate(source, folder)) for source in entering]
@@ -107,7 +107,9 @@ def build_store(
         entered = builder.read(present)
     content = _content_hash(output)
     absent = tuple(source.name for source, files in found if not files)
-    return BuildReport(output, content, entered, absent, tuple(refused))
+    barred = {name for name in refused if locate(declared_sources()[name], folder)}
+    absent += tuple(name for name in refused if name not in barred)
+    return BuildReport(output, content, entered, absent, tuple(sorted(barred)))
 
 
 def _content_hash(path: Path) -> str:
@@ -265,7 +267,6 @@ class _Builder:
             tally.unmapped.add(name)
             return
         regulator = self._number(gene)
-        tally.genes.add(regulator)
         self._insert("regulation", [(regulator, target, tally.id, 0, "") for target in genes])
 
     def _regulons(self, tally: _Tally, files: dict[str, FoundFile]) -> None:
@@ -283,7 +284,7 @@ class _Builder:
             a, b = self._gene(link.a, tally), self._gene(link.b, tally)
             if a is not None and b is not None and a != b:
                 rows += [(a, b, tally.id, link.score), (b, a, tally.id, link.score)]
-        self._insert("link", sorted(rows, key=lambda row: -row[3]), tally)
+        self._insert("link", sorted(rows, key=lambda row: row[3], reverse=True), tally)
 
     def _footprints(self, tally: _Tally, files: dict[str, FoundFile]) -> None:
         rows = [

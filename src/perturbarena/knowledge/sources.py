@@ -119,7 +119,7 @@ class FoundFile(NamedTuple):
     sha256: str
 
 
-def sources(path: Path | None = None) -> dict[str, Source]:
+def declared_sources(path: Path | None = None) -> dict[str, Source]:
     """The sources that ship with the package, or those of another TOML file, by name, in the file's order."""
     return _bundled() if path is None else _parse(path.read_text(encoding="utf-8"), str(path))
 
@@ -143,7 +143,7 @@ def _parse(text: str, where: str) -> dict[str, Source]:
 
 def find_source(name: str, known: dict[str, Source] | None = None) -> Source:
     """The source of that name; DataUnavailableError with the nearest name where there is none."""
-    known = sources() if known is None else known
+    known = declared_sources() if known is None else known
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
@@ -209,7 +209,7 @@ def _checked(path: Path, file: SourceFile, source: Source) -> str:
     return got
 
 
-def choose(
+def choose_sources(
     known: Iterable[Source], *, only: Sequence[str] = (), accepted: Sequence[str] = ()
 ) -> tuple[list[Source], list[str]]:
     """The sources that may enter, and notes on those that are left out for their terms.

@@ -22,7 +22,8 @@ SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source (
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
-  species TEXT NOT NULL, version TEXT NOT NULL, licence TEXT NOT NULL, terms TEXT NOT NULL, citation TEXT NOT NULL, origin TEXT NOT NULL,
+  species TEXT NOT NULL, version TEXT NOT NULL, licence TEXT NOT NULL, terms TEXT NOT NULL, citation TEXT NOT NULL,
+  origin TEXT NOT NULL,
   files TEXT NOT NULL, rows INTEGER NOT NULL, genes INTEGER NOT NULL, renamed INTEGER NOT NULL,
   kept INTEGER NOT NULL, kept_examples TEXT NOT NULL, unmapped INTEGER NOT NULL, unmapped_examples TEXT NOT NULL,
   columns TEXT NOT NULL);
@@ -41,6 +42,7 @@ CREATE TABLE regulation (
   regulator INTEGER, target INTEGER, source_id INTEGER, sign INTEGER NOT NULL, confidence TEXT NOT NULL,
   PRIMARY KEY (regulator, target, source_id)) WITHOUT ROWID;
 CREATE INDEX regulation_target ON regulation (target);
+CREATE INDEX regulation_signed ON regulation (regulator) WHERE sign != 0;
 CREATE TABLE link (
   a INTEGER, b INTEGER, source_id INTEGER, score INTEGER NOT NULL, PRIMARY KEY (a, b, source_id)) WITHOUT ROWID;
 CREATE TABLE footprint (
@@ -115,6 +117,7 @@ def open_store(path: Path) -> sqlite3.Connection:
     address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     connection = sqlite3.connect(address, uri=True, check_same_thread=False)
     try:
+        connection.execute("PRAGMA cache_size = -512")
         version = connection.execute("SELECT value FROM meta WHERE key = 'format_version'").fetchone()
     except sqlite3.DatabaseError as error:
         connection.close()

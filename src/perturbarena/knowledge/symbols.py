@@ -1,8 +1,8 @@
 """One gene, one name: what to do with old names, another case, another species.
 
 A symbol is looked up among current names first, then old ones, then without regard to case, then among the names
-of human orthologues. The first of these steps that knows it gives the answer; where that step knows several genes the
-symbol is ambiguous and stays unmapped: a wrong gene is worse than none.
+of human orthologues. The first of these steps that knows it gives the answer; where that step knows several genes
+the symbol is ambiguous and stays unmapped: a wrong gene is worse than none.
 """
 
 from __future__ import annotations
