@@ -252,7 +252,7 @@ def embed(
     console().print(f"{len(features):,} genes × {features.matrix.shape[1]} ({features.source})", soft_wrap=True)
     if asked:
         console().print(
-            f"covers {report['perturbations']:.1%} of the perturbations, {report['covered_genes']:.1%} of the genes"
+            f"covers {report['perturbations']:.1%} of perturbations, {report['covered_genes']:.1%} of genes"
         )
     console().print(f"written: {output}", soft_wrap=True)
 
