@@ -61,6 +61,15 @@ def test_coverage_and_embed(store, folder, capsys):
     assert sorted(read_features(out).genes) == ["Irf1", "Jun", "Stat1", "Tnf"]
 
 
+def test_the_manifest_of_a_store(store, folder, capsys):
+    assert run(["knowledge", "sources", "-k", str(store), "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    want = hashlib.sha256((folder / "sets.gmt").read_bytes()).hexdigest()
+    assert manifest["sources"][0]["files"][0]["sha256"] == want
+    assert run(["knowledge", "sources", "-k", str(store)]) == 0
+    assert want[:12] in capsys.readouterr().out
+
+
 def test_sources_and_build_for_people(folder, capsys):
     assert run(["knowledge", "sources"]) == 0
     assert "collectri" in capsys.readouterr().out
