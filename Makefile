@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
-demo: $(READY)  ## set up, then run the main job on a simulated question set
+demo: $(READY)  ## set up, then run the main job on a simulated screen
 	$(BIN)/perturbarena demo -o demo-out
 
 test: $(READY)  ## set up, then run the tests

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from perturbarena.benchmark.audit import LabelledFile, QuestionSet, audit_questions
-from perturbarena.benchmark.labels import Effects, Labels, LabelSettings, label_effects
-from perturbarena.benchmark.sampling import FairDesign, PublishedDesign, draw_fair, draw_published
+from perturbarena.benchmark.labels import Effects, LabelSettings, label_effects
+from perturbarena.benchmark.sampling import FairDesign, PublishedDesign, draw_fair_together, draw_published
 from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION, SplitSettings, split_labels
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.screen import (
@@ -65,24 +65,23 @@ def question_sets(effects: Effects, seed: int) -> dict[str, dict[str, LabelledQu
     """Each design's three blocks."""
     sets = {}
     for design, label_settings, split_settings, draw in (
-        ("fair", LabelSettings(), SplitSettings(), lambda b, rng: draw_fair(b, FairDesign(), rng=rng)),
+        ("fair", LabelSettings(), SplitSettings(), lambda bs, rng: draw_fair_together(bs, FairDesign(), rng=rng)),
         (
             "published",
             PUBLISHED_LABELS,
             PUBLISHED_SPLITS,
-            lambda b, rng: draw_published(b, PublishedDesign(), rng=rng),
+            lambda bs, rng: [draw_published(b, PublishedDesign(), rng=rng) for b in bs],
         ),
     ):
         rng = np.random.default_rng(seed)
         labels = label_effects(effects, label_settings)
         splits = split_labels(labels, split_settings, rng=rng)
-        sets[design] = {s: asked(splits.block(labels, s), draw, rng) for s in (TRAIN, VALIDATION, TEST)}
+        sets[design] = {}
+        for together in ((TRAIN,), (VALIDATION, TEST)):
+            blocks = [splits.block(labels, s) for s in together]
+            for s, block, pairs in zip(together, blocks, draw(blocks, rng), strict=True):
+                sets[design][s] = pairs.questions(block)
     return sets
-
-
-def asked(block: Labels, draw, rng: np.random.Generator) -> LabelledQuestions:
-    """The questions of one block."""
-    return draw(block, rng).questions(block)
 
 
 def both(one: LabelledQuestions, two: LabelledQuestions) -> LabelledQuestions:

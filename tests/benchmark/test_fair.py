@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from label_cases import made_up_labels
 
 from perturbarena.benchmark.labels import CALL_NONE, NOT_ASKED
-from perturbarena.benchmark.sampling import FairDesign, draw_fair
+from perturbarena.benchmark.sampling import FairDesign, draw_fair, draw_fair_together
 from perturbarena.benchmark.sampling.matching import margins_matching, swap_edges
 from perturbarena.errors import InputError
 from perturbarena.stats.auroc import rank
@@ -60,6 +60,24 @@ def test_a_small_block_gets_fewer_rows_and_says_so():
     assert "instead of 20 and 5, as more do not fit" in pairs.notes[0]
     with pytest.raises(InputError, match="1 perturbations × 40 genes have too few clear pairs"):
         draw_fair(labels.block(np.arange(1), np.arange(40)), rng=np.random.default_rng(4))
+
+
+def test_blocks_of_one_file_are_alike_in_row_counts_and_label_mix():
+    strong = made_up_labels(np.random.default_rng(3), n_perts=12, n_genes=200)
+    weak = made_up_labels(np.random.default_rng(5), n_perts=12, n_genes=60)
+    weak.call[:5] = np.where(np.abs(weak.call[:5]) == 1, CALL_NONE, weak.call[:5])
+    shapes, shares = set(), []
+    for labels, pairs in zip(
+        (strong, weak), draw_fair_together([strong, weak], rng=np.random.default_rng(4)), strict=True
+    ):
+        shapes.add((np.bincount(pairs.pert).max(), np.bincount(pairs.gene).max()))
+        shares.append(np.mean(np.abs(labels.call[pairs.pert, pairs.gene]) == 1))
+    assert len(shapes) == 1
+    assert shares[0] == pytest.approx(shares[1], abs=0.003)
+    assert (
+        np.mean(np.abs(strong.call[(p := draw_fair(strong, rng=np.random.default_rng(4))).pert, p.gene]) == 1)
+        > 0.35
+    )
 
 
 def test_the_same_generator_gives_the_same_pairs_sorted_by_name():

@@ -57,8 +57,16 @@ def write(path: Path, adata: ad.AnnData) -> Path:
     return path
 
 
+def quick_command(source: Path, folder: Path) -> list[str]:
+    """A build into ``b`` and ``t`` whose hidden splits are large enough for so small a screen."""
+    settings = source.with_name("quick.toml")
+    settings.write_text("[splits]\nperturbations = [0.5, 0.25, 0.25]\ndraws = 20\n")
+    folders = ["-o", str(folder / "b"), "--truth", str(folder / "t")]
+    return ["benchmark", "build", str(source), *folders, "--settings", str(settings)]
+
+
 def test_build_prints_a_table_and_json(table, tmp_path, capsys):
-    command = ["benchmark", "build", str(table), "-o", str(tmp_path / "b"), "--truth", str(tmp_path / "t")]
+    command = quick_command(table, tmp_path)
     assert run(command) == 0
     printed = capsys.readouterr().out
     assert "validation" in printed
@@ -160,7 +168,7 @@ def test_a_full_disk_leaves_nothing_half_written(table, tmp_path, capsys, monkey
             raise OSError(errno.ENOSPC, "No space left on device", str(target))
         return replace(self, target)
 
-    command = ["benchmark", "build", str(table), "-o", str(tmp_path / "b"), "--truth", str(tmp_path / "t")]
+    command = quick_command(table, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
         assert run(command) == 2

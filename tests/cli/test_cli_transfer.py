@@ -86,6 +86,20 @@ def test_predict_a_grid_and_pairs_alike(files, capsys):
     assert (files / "h.csv").read_bytes() == (files / "g.csv").read_bytes()
 
 
+def test_predict_says_what_its_answers_rest_on(files, capsys):
+    common = ("predict", "--train", files / "train.csv", "--features", files / "features.csv", "--refits", "3")
+    ask = ("--perts", "Gene0001,New", "--genes", "Gene0050,Other", "-o", files / "g.csv")
+    code, out, _ = run(capsys, *common, *ask, "--evidence", files / "why.csv", "--json")
+    assert code == 0
+    assert json.loads(out)["evidence"].endswith("why.csv")
+    why = pd.read_csv(files / "why.csv", keep_default_na=False)
+    assert why["basis"].tolist() == ["gene and perturbation", "perturbation only", "gene only", "no basis"]
+    assert (why["p_moves_low"] < why["p_moves"]).all()
+    assert (why["p_up_if_moved"] < why["p_up_if_moved_high"]).all()
+    assert why["nearest_genes"].str.contains("moved").tolist() == [True, False, True, False]
+    assert why["nearest_perturbations"].str.contains("moved").tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -99,6 +113,10 @@ def test_predict_a_grid_and_pairs_alike(files, capsys):
         ),
         ("crossval transfer {0}/train.csv --features {0}/train.csv -o x.csv", "must be a number"),
         ("crossval transfer {0}/train.csv --knowledge {0} -o x.csv", "is no knowledge folder"),
+        (
+            "crossval transfer {0}/train.csv --features {0}/features.csv --elsewhere {0} -o x.csv",
+            "needs orthologues",
+        ),
         ("crossval transfer {0}/questions.csv --features {0}/features.csv -o x.csv", "needs the column label"),
     ],
 )

@@ -124,11 +124,11 @@ def folder(tmp_path):
 
 def test_a_folder_gives_its_blocks_and_says_what_it_lacks(folder):
     found = load_features(knowledge=folder)
-    assert [b.name for b in found.blocks] == ["expression", "gene_sets"]
+    assert [b.name for b in found.blocks] == ["expression", "gene_sets", "annotations", "x"]
     assert found.notes == ()
     (folder / "expression_refs" / "mouse_two.tsv.gz").unlink()
     found = load_features(knowledge=folder)
-    assert [b.name for b in found.blocks] == ["gene_sets"]
+    assert [b.name for b in found.blocks] == ["gene_sets", "annotations", "x"]
     assert "expression_refs" in found.notes[0]
 
 

@@ -17,7 +17,7 @@ def simulated(seed=0, *, n=300, perts=20, genes=60):
     rankings = [
         rank(positive, score),
         rank(rng.random(n) < 0.5, score, among=positive),
-        rank(positive, score, group=stratum, by_rows=True),
+        rank(positive, score, group=stratum, combine="rows"),
         rank(positive, score, group=gene),
     ]
     return pert, gene, positive, score, rankings
@@ -153,3 +153,34 @@ def test_a_higher_level_gives_a_wider_interval():
     assert plain is not None
     assert wide is not None
     assert wide.low < plain.low < 0.7 < plain.high < wide.high
+
+
+def test_pairs_within_genes_are_not_held_up_by_the_variance_over_perturbations():
+    def normal(sd, seed):
+        return np.random.default_rng(seed).normal(0.7, sd, size=(20_000, 1))
+
+    values = (normal(0.05, 0), normal(0.03, 1), normal(0.05, 2))
+    within = np.array([True])
+    free = two_way_variance(Replicates(*values, 99, 99, 99, ~within, within))
+    assert free.total == max(free.gene, free.pert + free.gene - free.row) < free.pert
+    assert two_way_variance(Replicates(*values, 99, 99, 99)).total >= free.pert
+
+
+def test_resampling_knows_which_measures_stay_within_a_cluster():
+    pert, gene, positive, score, _ = simulated(n=400)
+    rankings = [rank(positive, score), rank(positive, score, group=gene), rank(positive, score, group=pert)]
+    found = resample(rankings, pert, gene, n_resamples=2, rng=np.random.default_rng(0))
+    assert found.in_gene.tolist() == [False, True, False]
+    assert found.in_pert.tolist() == [False, False, True]
+    assert found.column((0, 1, 0)).in_gene.tolist() == [True]
+    assert found.column((1, 1, 0)).in_gene.tolist() == [False]
+
+
+def test_groups_that_count_alike_are_averaged_as_often_as_they_are_drawn():
+    pert, gene, positive, score, _ = simulated(n=400)
+    ranking = rank(positive, score, group=gene, combine="groups")
+    single = [rank(positive[gene == g], score[gene == g]).value() for g in np.unique(gene)]
+    own = np.array([v for v in single if not np.isnan(v)])
+    assert ranking.value() == pytest.approx(own.mean())
+    found = resample([ranking], pert, gene, n_resamples=4000, rng=np.random.default_rng(0))
+    assert np.nanstd(found.gene) == pytest.approx(own.std() / np.sqrt(len(own)), rel=0.12)

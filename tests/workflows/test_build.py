@@ -186,6 +186,7 @@ def test_stopped_between_the_two_folders(built, table, tmp_path, monkeypatch):
 
 
 KILLED = """
+import os
 from pathlib import Path
 from tests.workflows.built import plan_of
 from perturbarena.workflows.build import build_benchmark

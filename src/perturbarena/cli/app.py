@@ -11,6 +11,7 @@ from perturbarena import __version__
 from perturbarena.cli import (
     benchmark,
     challenge,
+    compare,
     crossval,
     data,
     demo,
@@ -38,6 +39,7 @@ GROUPS: tuple[ModuleType, ...] = (
     crossval,
     parse,
     score,
+    compare,
     submit,
     fake_model,
 )

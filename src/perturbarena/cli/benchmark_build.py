@@ -78,7 +78,7 @@ def build(
         source=screen, bench=output, truth=truth, settings=load_settings(design, settings, nulls=nulls),
         seed=seed, columns=columns, groups=groups,
     )  # fmt: skip
-    with _Progress() as watch:
+    with BuildProgress() as watch:
         built = build_benchmark(plan, workers=workers, watch=watch)
     if as_json:
         print_json({"output": str(output), "truth": str(truth), "already": built.already} | _summary(built.record))
@@ -99,7 +99,7 @@ def show_settings(
     sys.stdout.write(settings_toml(load_settings(design, settings)))
 
 
-class _Progress:
+class BuildProgress:
     """One line on stderr for each stage: running with its count, then done with its time."""
 
     def __init__(self) -> None:
@@ -107,17 +107,17 @@ class _Progress:
         self._status: Status | None = None
         self._name, self._began = "", 0.0
 
-    def __enter__(self) -> _Progress:
+    def __enter__(self) -> BuildProgress:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._end(failed=kind is not None)
+        self.end(failed=kind is not None)
 
     def stage(self, name: str, *, kept: bool) -> None:
         """Close the last line and begin another."""
-        self._end(failed=False)
+        self.end()
         if kept:
             self._out.print(f"[green]✓[/] {name} [dim](there already)[/]")
             return
@@ -130,7 +130,8 @@ class _Progress:
         if self._status is not None:
             self._status.update(f"{self._name} {done:,}/{total:,}")
 
-    def _end(self, *, failed: bool) -> None:
+    def end(self, *, failed: bool = False) -> None:
+        """Close the line of the stage that runs, if one does."""
         if self._status is None:
             return
         self._status.stop()

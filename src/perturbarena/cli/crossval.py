@@ -27,6 +27,7 @@ def transfer(
     knowledge: gene_features.Knowledge = None,
     features: gene_features.Features = None,
     coexpression: gene_features.Coexpression = None,
+    elsewhere: gene_features.Elsewhere = None,
     folds: Annotated[int, typer.Option(min=2, help="Groups of perturbations, and of genes; folds² fits.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Answers are averaged over newly dealt folds.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds; repeat r uses seed + r.")] = 0,
@@ -44,7 +45,7 @@ def transfer(
     from perturbarena.workflows.crossval import cross_validate_transfer
 
     rows = read_labelled(train)
-    found = gene_features.read(knowledge, features, coexpression)
+    found = gene_features.read(knowledge, features, coexpression, elsewhere)
     with Progress(console=progress_console(), transient=True) as bar:
         task = bar.add_task("fits", total=repeats * folds**2)
         answers = cross_validate_transfer(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from perturbarena.cli.benchmark_build import BuildProgress
 from perturbarena.cli.output import console, print_json, progress_console
 from perturbarena.cli.score import print_score
 
@@ -18,17 +19,23 @@ def attach(app: typer.Typer) -> None:
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is made.")] = Path("demo-out"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation, the folds and the resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation, the draws and the resamples.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Simulate questions, answer them out of fold, score, pack, check, draw; no data and no network needed.
+    """The whole way on a simulated screen, from counts to a checked submission; no data and no network needed.
 
     Example: perturbarena demo -o demo-out
     """
-    from perturbarena.workflows.demo import N_RESAMPLES, run_demo
+    from perturbarena.workflows.demo import N_NULLS, N_RESAMPLES, run_demo
 
     notes = progress_console()
-    result = run_demo(output, seed=seed, tell=lambda line: notes.print(f"[green]✓[/] {line}"))
+    with BuildProgress() as watch:
+
+        def tell(line: str) -> None:
+            watch.end()
+            notes.print(f"[green]✓[/] [b]{line}[/]", soft_wrap=True)
+
+        result = run_demo(output, seed=seed, watch=watch, tell=tell)
     if as_json:
         files = {purpose: str(path) for purpose, path in result.files.items()}
         print_json({"score": result.score.as_json(), "submission": result.report.to_json(), "files": files})
@@ -41,20 +48,24 @@ def demo(
     f = result.files
     out.print("\nThe same by hand:", style="dim")
     for line in (
-        f"perturbarena crossval transfer {f['train']} --features {f['features']} -o answers.csv",
-        f"perturbarena score answers.csv --truth {f['train']}",
+        f"perturbarena benchmark build {f['screen']} -o bench --truth truth --seed {seed} --nulls {N_NULLS}",
+        "perturbarena benchmark audit bench --truth truth",
+        "perturbarena run transfer --train bench/train.csv --questions bench/test.csv "
+        f"--coexpression {f['controls']} -o answers.csv",
+        "perturbarena score answers.csv --truth truth/solution.csv --questions bench/test.csv",
         f"perturbarena submit pack answers.csv --track open --challenge {f['rules']} "
-        f"--questions {f['questions']} -o entry.zip",
+        "--questions bench/test.csv -o entry.zip",
     ):
         out.print(f"  {line}", style="dim", soft_wrap=True)
 
 
 PURPOSES = {
+    "screen": "counts of the simulated screen; its true effects stand beside it",
+    "controls": "its control cells, all that the predictor sees of it",
+    "benchmark": "the question set, with its card README.md",
+    "truth": "the hidden labels",
     "rules": "the challenge's rules",
-    "train": "questions with their labels",
-    "questions": "the same without",
-    "features": "what is known of the genes",
-    "predictions": "answers, each from a model that saw neither its knockout nor its gene",
+    "predictions": "answers to the hidden questions",
     "score": "scores and intervals",
     "submission": "packed and checked",
     "figure": "ROC curves with bands",

@@ -27,20 +27,30 @@ Coexpression = Annotated[
     Path | None,
     typer.Option("--coexpression", metavar="CELLS", help="h5ad of single cells like those that are asked about."),
 ]
+Elsewhere = Annotated[
+    Path | None,
+    typer.Option(
+        "--elsewhere", metavar="DIR", help="PerturbQA's tables (non-commercial licence): knockouts in other cells."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 FEW = 0.1
 """Coverage below this share is hardly a choice: another species' symbols, or identifiers in place of symbols."""
 
 
-def read(knowledge: Path | None, features: Path | None, coexpression: Path | None) -> FeatureBlocks:
+def read(
+    knowledge: Path | None, features: Path | None, coexpression: Path | None, elsewhere: Path | None = None
+) -> FeatureBlocks:
     """Read what is given; say on stderr what a knowledge folder lacks."""
     from perturbarena.errors import InputError
     from perturbarena.knowledge import load_features
 
-    if knowledge is None and features is None:
-        raise InputError("gene features are needed: give --knowledge DIR or --features TABLE")
-    found = load_features(knowledge=knowledge, features=features, coexpression=coexpression)
+    if knowledge is None and features is None and coexpression is None:
+        raise InputError(
+            "gene features are needed: give --knowledge DIR, --features TABLE or --coexpression CELLS"
+        )
+    found = load_features(knowledge=knowledge, features=features, coexpression=coexpression, elsewhere=elsewhere)
     for note in found.notes:
         progress_console().print(f"[yellow]note:[/] {note}", soft_wrap=True)
     return found
@@ -53,7 +63,7 @@ def summary(found: FeatureBlocks, *, pert: Iterable[str], gene: Iterable[str]) -
         {
             "name": block.name,
             "source": block.source,
-            "columns": block.matrix.shape[1],
+            "columns": block.n_columns,
             "perturbations": block.coverage(perts),
             "genes": block.coverage(genes),
         }
@@ -69,7 +79,7 @@ def summary(found: FeatureBlocks, *, pert: Iterable[str], gene: Iterable[str]) -
 def lines(blocks: list[dict[str, Any]]) -> list[str]:
     """The summary for people."""
     return [
-        f"{b['name']:<13} {b['columns']:>3} columns, of {b['perturbations']:.0%} of the perturbations "
+        f"{b['name']:<18} {b['columns']:>5,} columns, of {b['perturbations']:.0%} of the perturbations "
         f"and {b['genes']:.0%} of the genes [dim]({b['source']})[/]"
         for b in blocks
     ]

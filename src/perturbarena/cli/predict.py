@@ -34,22 +34,35 @@ def predict(
     knowledge: gene_features.Knowledge = None,
     features: gene_features.Features = None,
     coexpression: gene_features.Coexpression = None,
+    elsewhere: gene_features.Elsewhere = None,
+    evidence: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Also write what each answer rests on, with ranges.")
+    ] = None,
+    refits: Annotated[
+        int, typer.Option(min=0, help="Refits on redrawn training names behind the ranges of --evidence; 0: none.")
+    ] = 20,
     top: Annotated[int, typer.Option(min=0, help="How many of the most confident answers to print.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the kernel model's landmarks.")] = 0,
     as_json: gene_features.Json = False,
 ) -> None:
     """What would knocking these genes out do? Answers for pairs, or a grid, with what each answer rests on.
 
+    --evidence adds, for each answer, the nearest known perturbations and genes, gene sets that hold both, a mark
+    where there is no basis, and the 90 % range of its probabilities over refits on redrawn training names.
+
     Example: perturbarena predict --train train.csv --perts Tlr4,Irf3 --genes Il6,Tnf --knowledge DIR -o out.csv
     """
     from perturbarena.challenge.formats import read_labelled, write_table
-    from perturbarena.workflows.predict import answer_transfer, answers_table, most_confident
+    from perturbarena.workflows.predict import answer_transfer, answers_table, evidence_table, most_confident
 
     rows, asked = read_labelled(train), _questions(pairs, perts, genes)
-    found = gene_features.read(knowledge, features, coexpression)
+    found = gene_features.read(knowledge, features, coexpression, elsewhere)
     answered = answer_transfer(rows, asked, found.blocks, seed=seed)
     table = answers_table(asked, answered.answers)
     write_table(output, table)
+    if evidence is not None:
+        why = evidence_table(rows, asked, found.blocks, answered, n_refits=refits, seed=seed)
+        write_table(evidence, why)
     best = most_confident(table, top)
     if as_json:
         described = {
@@ -57,13 +70,16 @@ def predict(
             "notes": list(found.notes),
         }
         answers = {"basis": answered.basis_counts(), "top": best.to_dict("records")}
-        print_json({"file": str(output), "n": len(asked), "seed": seed} | described | answers)
+        files = {"file": str(output), "evidence": None if evidence is None else str(evidence)}
+        print_json(files | {"n": len(asked), "seed": seed} | described | answers)
         return
     out = console()
     kinds = ", ".join(f"{n:,} {name}" for name, n in answered.basis_counts().items() if n)
     out.print(f"[b]{output}[/]: {len(asked):,} pairs answered. They rest on the features of: {kinds}")
     if len(best):
         _print_table(best)
+    if evidence is not None:
+        out.print(f"[b]{evidence}[/]: nearest known cases, shared gene sets and ranges of each answer")
 
 
 def _questions(pairs: Path | None, perts: str | None, genes: str | None) -> Questions:

@@ -31,6 +31,7 @@ def transfer(
     knowledge: gene_features.Knowledge = None,
     features: gene_features.Features = None,
     coexpression: gene_features.Coexpression = None,
+    elsewhere: gene_features.Elsewhere = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the kernel model's landmarks.")] = 0,
     as_json: gene_features.Json = False,
 ) -> None:
@@ -42,7 +43,7 @@ def transfer(
     from perturbarena.workflows.predict import answer_transfer
 
     rows, asked = read_labelled(train), read_questions(questions)
-    found = gene_features.read(knowledge, features, coexpression)
+    found = gene_features.read(knowledge, features, coexpression, elsewhere)
     answered = answer_transfer(rows, asked, found.blocks, seed=seed)
     write_predictions(output, answered.answers.predictions)
     blocks = gene_features.summary(found, pert=asked.pert, gene=asked.gene)

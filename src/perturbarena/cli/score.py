@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perturbarena.cli.output import console, print_json
+from perturbarena.cli.score_full import print_account
+from perturbarena.errors import InputError
 
 if TYPE_CHECKING:
     from perturbarena.evaluation import ScoreResult
@@ -58,6 +60,13 @@ def score(
     ] = DEFAULT_CHALLENGE,
     resamples: Annotated[int, typer.Option(min=0, help="Resamples each way for the intervals; 0: none.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also by perturbation and gene, calibration, abstention, seeds.")
+    ] = False,
+    strata: Annotated[
+        Path | None,
+        typer.Option(help="CSV with id, or pert and/or gene, and columns to sort rows by: scores of each part."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Score predictions: DE, DIR, their mean, DE without the row-count leak, each with a 95 % interval.
@@ -67,24 +76,40 @@ def score(
     import numpy as np
 
     from perturbarena.challenge.rules import load_challenge
-    from perturbarena.evaluation import score_files
+    from perturbarena.evaluation import full_account, measure, read_answered, score_files
 
-    result = score_files(
-        predictions,
-        truth,
-        challenge=load_challenge(challenge),
-        track=track,
-        mode=mode.value,
-        usage=None if usage is None else usage.value,
-        questions=questions,
-        n_resamples=resamples,
-        rng=np.random.default_rng(seed),
-    )
+    rules, split = load_challenge(challenge), None if usage is None else usage.value
+    full, account = full or strata is not None, None
+    if mode is Mode.reference:
+        if full:
+            raise InputError("--full and --strata need probabilities: use --mode strict, which checks them")
+        result = score_files(
+            predictions,
+            truth,
+            challenge=rules,
+            track=track,
+            mode="reference",
+            usage=split,
+            questions=questions,
+            n_resamples=resamples,
+            rng=np.random.default_rng(seed),
+        )
+    else:
+        answered = read_answered(
+            [predictions], truth, challenge=rules, track=track, usage=split, questions=questions
+        )
+        result = measure(answered.rows(), rng=np.random.default_rng(seed), n_resamples=resamples)
+        if full:
+            rng = np.random.default_rng([seed, 1])
+            account = full_account(answered, challenge=rules, strata=strata, rng=rng, n_resamples=resamples)
     if as_json:
         settings = {"mode": mode, "track": track, "usage": usage, "challenge": challenge}
-        print_json(result.as_json() | settings | {"resamples": resamples, "seed": seed})
-    else:
-        print_score(result, title=predictions.name, resamples=resamples)
+        beside = {"full": None if account is None else account.as_json()}
+        print_json(result.as_json() | beside | settings | {"resamples": resamples, "seed": seed})
+        return
+    print_score(result, title=predictions.name, resamples=resamples)
+    if account is not None:
+        print_account(account)
 
 
 def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:

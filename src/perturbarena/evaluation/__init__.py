@@ -1,7 +1,30 @@
-"""Predictions and truth → scores with intervals, and the metric file that Kaggle runs."""
+"""Predictions and truth → scores and comparisons with intervals, and the metric file that Kaggle runs."""
 
-from perturbarena.evaluation.files import score_files
+from perturbarena.evaluation.comparison import COMPARED, Comparison, Contrast, compare
+from perturbarena.evaluation.files import Answered, read_answered, score_files
+from perturbarena.evaluation.full import FullAccount, full_account
 from perturbarena.evaluation.kaggle import metric_rules, render
-from perturbarena.evaluation.metric import MEASURES, ScoreResult, score_reference, score_strict
+from perturbarena.evaluation.ledger import Gated, Look, gate
+from perturbarena.evaluation.metric import MEASURES, ScoreResult, measure, score_reference, score_strict
 
-__all__ = ["MEASURES", "ScoreResult", "metric_rules", "render", "score_files", "score_reference", "score_strict"]
+__all__ = [
+    "COMPARED",
+    "MEASURES",
+    "Answered",
+    "Comparison",
+    "Contrast",
+    "FullAccount",
+    "Gated",
+    "Look",
+    "ScoreResult",
+    "compare",
+    "full_account",
+    "gate",
+    "measure",
+    "metric_rules",
+    "read_answered",
+    "render",
+    "score_files",
+    "score_reference",
+    "score_strict",
+]

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from perturbarena.errors import InputError
+from perturbarena.stats.resampling import Draws, two_way_variance
+from perturbarena.stats.sweeps import GRID, N_GRID, ROC, Sweep
 
-GRID: Final = np.linspace(0.0, 1.0, 101)
-"""False-positive rates at which a curve and its band are given."""
 Z_95: Final = 1.959963984540054
 """97.5 % point of the standard normal."""
 
@@ -36,8 +36,7 @@ def roc_curve(
 ) -> RocCurve:
     """The ROC curve of ``value`` for ``positive`` and its band.
 
-    The variance at each false-positive rate is two-way, ``V_pert + V_gene − V_row`` and not below the larger
-    one-way variance, as for the score. Bands are cut to [0, 1].
+    The variance at each false-positive rate is two-way, as for the score. Bands are cut to [0, 1].
 
     Parameters
     ----------
@@ -55,24 +54,8 @@ def roc_curve(
     """
     if not positive.any() or positive.all():
         raise InputError("a ROC curve needs rows of both classes; got one class")
-    order = np.argsort(-value, kind="stable")
-    sorted_positive = positive[order]
-    last_of_tie = np.r_[np.diff(value[order]) != 0, True]
-    tpr = _rate(sorted_positive, last_of_tie, np.ones(len(value)))
-    variances = []
-    for unit in (pert, gene, np.arange(len(value))):
-        code = np.unique(unit, return_inverse=True)[1][order]
-        n = int(code.max()) + 1
-        draws = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
-        variances.append(np.nanvar([_rate(sorted_positive, last_of_tie, draw[code]) for draw in draws], axis=0))
-    v_pert, v_gene, v_row = variances
-    half = Z_95 * np.sqrt(np.maximum(v_pert + v_gene - v_row, np.maximum(v_pert, v_gene)))
+    sweep = Sweep.of(positive, value)
+    tpr = sweep.values()[ROC]
+    found = sweep.replicates(Draws.of(pert, gene, n_resamples=n_resamples, rng=rng))
+    half = Z_95 * np.sqrt([two_way_variance(found, k).total for k in range(N_GRID)])
     return RocCurve(GRID, tpr, np.clip(tpr - half, 0, 1), np.clip(tpr + half, 0, 1))
-
-
-def _rate(positive: np.ndarray, last_of_tie: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    true = np.cumsum(weight * positive)[last_of_tie]
-    false = np.cumsum(weight * ~positive)[last_of_tie]
-    if true[-1] == 0 or false[-1] == 0:
-        return np.full(len(GRID), np.nan)
-    return np.interp(GRID, np.r_[0.0, false / false[-1]], np.r_[0.0, true / true[-1]])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,18 @@ from perturbarena.challenge.formats import (
     read_table,
     with_pairs,
 )
-from perturbarena.challenge.records import Questions
+from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.challenge.rules import Challenge
 from perturbarena.errors import FormatError, PredictionError
 from perturbarena.evaluation.kaggle import metric_rules
-from perturbarena.evaluation.metric import N_RESAMPLES, ScoreResult, score_reference, score_strict
+from perturbarena.evaluation.metric import (
+    N_RESAMPLES,
+    ScoredRows,
+    ScoreResult,
+    measure,
+    score_reference,
+    strict_answers,
+)
 
 ScoringMode = Literal["strict", "reference"]
 
@@ -56,35 +65,88 @@ def score_files(
     FormatError
         If a file cannot be read, or the solution's ids cannot be taken apart and ``questions`` is not given.
     """
+    if mode == "reference":
+        return _score_reference(
+            predictions,
+            truth,
+            rules=metric_rules(challenge, track, mode="published"),
+            usage=usage,
+            questions=questions,
+            n_resamples=n_resamples,
+            rng=rng,
+        )
+    read = read_answered([predictions], truth, challenge=challenge, track=track, usage=usage, questions=questions)
+    return measure(read.rows(), rng=rng, n_resamples=n_resamples)
+
+
+def _score_reference(
+    predictions: Path,
+    truth: Path,
+    *,
+    rules: dict[str, Any],
+    usage: str | None,
+    questions: Path | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> ScoreResult:
     table = read_table(truth, required=("id", "label"))
     asked = None if questions is None else read_questions(questions)
     among = _rows_of_usage(table, usage, truth)
-    counted = None if asked is None else asked.gene
-    if mode == "reference":
-        solution = read_inferred(truth)
-        solution = solution[[name for name in ("id", "label", "Usage") if name in solution.columns]]
-        return score_reference(
-            solution[among],
-            read_inferred(predictions),
-            rules=metric_rules(challenge, track, mode="published"),
-            rng=rng,
-            n_resamples=n_resamples,
-            pairs=_pairs(table, solution["id"], asked, truth),
-            counted_genes=counted,
-        )
+    solution = read_inferred(truth)
+    solution = solution[[name for name in ("id", "label", "Usage") if name in solution.columns]]
+    return score_reference(
+        solution[among],
+        read_inferred(predictions),
+        rules=rules,
+        rng=rng,
+        n_resamples=n_resamples,
+        pairs=_pairs(table, solution["id"], asked, truth),
+        counted_genes=None if asked is None else asked.gene,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Labelled questions and the answers of one or several files to them, all in one order.
+
+    ``counted_genes`` is the gene of each row of the whole question set, from which strata are made; ``tables``
+    are the files as they were read.
+    """
+
+    truth: LabelledQuestions
+    counted_genes: np.ndarray
+    answers: tuple[Predictions, ...]
+    tables: tuple[pd.DataFrame, ...]
+
+    def rows(self, i: int = 0) -> ScoredRows:
+        """What the measures of file ``i`` are computed from."""
+        return ScoredRows.of(self.truth, self.answers[i], counted_genes=self.counted_genes)
+
+
+def read_answered(
+    predictions: Sequence[Path],
+    truth: Path,
+    *,
+    challenge: Challenge,
+    track: str | None = None,
+    usage: str | None = None,
+    questions: Path | None = None,
+) -> Answered:
+    """Prediction files and the truth they answer, strictly read; arguments and errors as :func:`score_files`."""
+    table = read_table(truth, required=("id", "label"))
+    asked = None if questions is None else read_questions(questions)
+    among = _rows_of_usage(table, usage, truth)
     labelled = labelled_from_table(table, questions=asked, source=truth)
-    try:
-        return score_strict(
-            labelled,
-            read_table(predictions),
-            rng=rng,
-            n_resamples=n_resamples,
-            counted_genes=counted,
-            among=among,
-            rules=metric_rules(challenge, track, mode="strict"),
-        )
-    except PredictionError as refused:
-        raise PredictionError(f"{predictions}: {refused}") from refused
+    rules = metric_rules(challenge, track, mode="strict")
+    tables, answers = [], []
+    for path in predictions:
+        tables.append(read_table(path))
+        try:
+            answers.append(strict_answers(labelled, tables[-1], among=among, rules=rules))
+        except PredictionError as refused:
+            raise PredictionError(f"{path}: {refused}") from refused
+    counted = labelled.gene if asked is None else asked.gene
+    return Answered(labelled.take(among), counted, tuple(answers), tuple(tables))
 
 
 def _rows_of_usage(table: pd.DataFrame, usage: str | None, truth: Path) -> np.ndarray:

@@ -101,11 +101,11 @@ class ScoreResult:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; None where a number is undefined."""
-        values = {name: _json_number(getattr(self, name)) for name in MEASURES}
+        values = {name: json_number(getattr(self, name)) for name in MEASURES}
         counts = {name: getattr(self, name) for name in _COUNTS}
         sd = {
-            name: {f"over_{way}": _json_number(np.sqrt(getattr(v, way))) for way in ("pert", "gene", "row")}
-            | {"two_way": _json_number(np.sqrt(v.total))}
+            name: {f"over_{way}": json_number(np.sqrt(getattr(v, way))) for way in ("pert", "gene", "row")}
+            | {"two_way": json_number(np.sqrt(v.total))}
             for name, v in self.variances.items()
         }
         intervals = {name: None if i is None else list(i) for name, i in self.intervals.items()}
@@ -126,6 +126,25 @@ class ScoredRows:
     pert: np.ndarray | None
     gene: np.ndarray | None
     stratum: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, truth: LabelledQuestions, answers: Predictions, *, counted_genes: np.ndarray | None = None
+    ) -> ScoredRows:
+        """Strict reading of ``answers``, which stand in the truth's order; ``counted_genes`` as in scoring."""
+        return cls(
+            label=truth.label,
+            de_score=answers.p_up + answers.p_down,
+            dir_score=reference.direction_strict(answers.p_up, answers.p_down),
+            pert=truth.pert,
+            gene=truth.gene,
+            stratum=_row_counts(truth.gene, truth.gene if counted_genes is None else counted_genes),
+        )
+
+    def take(self, index: np.ndarray) -> ScoredRows:
+        """The rows at ``index`` (positions or a Boolean mask), in that order; strata stay as they are."""
+        shared = (None if column is None else column[index] for column in (self.pert, self.gene, self.stratum))
+        return ScoredRows(self.label[index], self.de_score[index], self.dir_score[index], *shared)
 
 
 def score_strict(
@@ -161,25 +180,31 @@ def score_strict(
         If an id is repeated, missing or unknown, a cell is no number, a value lies outside [0, 1], a sum exceeds
         1, a column is missing, or a limit is exceeded.
     """
-    table = _table(predictions, rules) if isinstance(predictions, Predictions) else predictions
     wanted = truth if among is None else truth.take(among)
+    answers = strict_answers(truth, predictions, among=among, rules=rules)
+    counted = truth.gene if counted_genes is None else counted_genes
+    return measure(ScoredRows.of(wanted, answers, counted_genes=counted), rng=rng, n_resamples=n_resamples)
+
+
+def strict_answers(
+    truth: LabelledQuestions,
+    predictions: Predictions | pd.DataFrame,
+    *,
+    among: np.ndarray | None = None,
+    rules: Mapping[str, Any] = PLAIN_RULES,
+) -> Predictions:
+    """The answers to the truth's rows ``among``, in their order; arguments and errors as :func:`score_strict`."""
+    table = _table(predictions, rules) if isinstance(predictions, Predictions) else predictions
+    wanted = truth.id if among is None else truth.id[among]
     if not len(wanted):
         raise InputError("the truth has no rows to score")
     try:
         p_up, p_down = reference.strict_predictions(
-            pd.Series(wanted.id), table, "id", dict(rules), known=pd.Series(truth.id)
+            pd.Series(wanted), table, "id", dict(rules), known=pd.Series(truth.id)
         )
     except reference.ParticipantVisibleError as refused:
         raise PredictionError(str(refused)) from refused
-    rows = ScoredRows(
-        label=wanted.label,
-        de_score=p_up + p_down,
-        dir_score=reference.direction_strict(p_up, p_down),
-        pert=wanted.pert,
-        gene=wanted.gene,
-        stratum=_row_counts(wanted.gene, truth.gene if counted_genes is None else counted_genes),
-    )
-    return measure(rows, rng=rng, n_resamples=n_resamples)
+    return Predictions(wanted, p_up, p_down)
 
 
 def score_reference(
@@ -256,7 +281,7 @@ def _rankings(rows: ScoredRows, moved: np.ndarray, up: np.ndarray) -> list[Ranki
     return [
         rank(moved, rows.de_score),
         rank(up, rows.dir_score, among=moved),
-        None if rows.stratum is None else rank(moved, rows.de_score, group=rows.stratum, by_rows=True),
+        None if rows.stratum is None else rank(moved, rows.de_score, group=rows.stratum, combine="rows"),
         None if rows.gene is None else rank(moved, rows.de_score, group=rows.gene),
     ]
 
@@ -274,11 +299,11 @@ def _why_undefined(
         "de_within_gene": "no gene has moved and unmoved rows",
     }
     if not pairs_known:
-        reasons |= dict.fromkeys(("de_within_strata", "de_within_gene"), _NO_PAIRS)
+        reasons |= dict.fromkeys(("de_within_strata", "de_within_gene"), NO_PAIRS)
     return {name: reasons[name] for name, value in values.items() if np.isnan(value)}
 
 
-_NO_PAIRS: Final = "the rows' perturbation and gene are unknown; give the questions file (--questions)"
+NO_PAIRS: Final = "the rows' perturbation and gene are unknown; give the questions file (--questions)"
 
 
 def _intervals(
@@ -294,7 +319,7 @@ def _intervals(
     intervals: dict[str, Interval | None] = dict.fromkeys(MEASURES)
     present = [r for r in rankings if r is not None]
     if rows.pert is None or rows.gene is None or len(present) < len(rankings) or not n_resamples:
-        why = "no resamples were asked for" if rows.pert is not None else _NO_PAIRS
+        why = "no resamples were asked for" if rows.pert is not None else NO_PAIRS
         unscored.update({f"intervals.{name}": why for name in MEASURES})
         return intervals, {}
     replicates = resample(present, rows.pert, rows.gene, n_resamples=n_resamples, rng=rng)
@@ -334,5 +359,6 @@ def _table(predictions: Predictions, rules: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
-def _json_number(value: float) -> float | None:
+def json_number(value: float) -> float | None:
+    """The number, or None where it is undefined: JSON has no NaN."""
     return float(value) if np.isfinite(value) else None

@@ -15,8 +15,10 @@ from perturbarena.knowledge.answers import (
     Summary,
 )
 from perturbarena.knowledge.build import BuildReport, Entered, build_store
-from perturbarena.knowledge.coexpression import coexpression_features
+from perturbarena.knowledge.coexpression import CellFeatures, cell_features, coexpression_features
+from perturbarena.knowledge.collection import GeneSetCollection, annotation_features, read_collection
 from perturbarena.knowledge.coverage import CoverageReport, Covered, coverage_of
+from perturbarena.knowledge.elsewhere import Elsewhere, PairTable, read_elsewhere, read_screen
 from perturbarena.knowledge.embeddings import (
     cell_embedding,
     expression_embedding,
@@ -26,25 +28,31 @@ from perturbarena.knowledge.embeddings import (
 )
 from perturbarena.knowledge.expression import expression_features
 from perturbarena.knowledge.features import GeneFeatures, read_features
-from perturbarena.knowledge.folder import FeatureBlocks, load_features
+from perturbarena.knowledge.folder import Block, FeatureBlocks, load_features
 from perturbarena.knowledge.gene_sets import gene_set_features
 from perturbarena.knowledge.lookup import KnowledgeBase, SourceRecord
+from perturbarena.knowledge.orthologs import read_orthologs
 from perturbarena.knowledge.sources import Source, added_source, choose_sources, declared_sources
 
 __all__ = [
     "Answer",
+    "Block",
     "BuildReport",
+    "CellFeatures",
     "CoverageReport",
     "Covered",
+    "Elsewhere",
     "Entered",
     "Essentiality",
     "FeatureBlocks",
     "Footprint",
     "GeneFeatures",
     "GeneName",
+    "GeneSetCollection",
     "KnowledgeBase",
     "Neighbour",
     "Orthologue",
+    "PairTable",
     "Profile",
     "Regulation",
     "SetMembership",
@@ -54,8 +62,10 @@ __all__ = [
     "SourceRef",
     "Summary",
     "added_source",
+    "annotation_features",
     "build_store",
     "cell_embedding",
+    "cell_features",
     "choose_sources",
     "coexpression_features",
     "coverage_of",
@@ -64,7 +74,11 @@ __all__ = [
     "expression_features",
     "gene_set_features",
     "load_features",
+    "read_collection",
+    "read_elsewhere",
     "read_features",
+    "read_orthologs",
+    "read_screen",
     "set_embedding",
     "table_embedding",
     "under_current_names",

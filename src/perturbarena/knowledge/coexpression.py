@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +21,13 @@ MIN_CELLS: Final = 5
 """A gene seen in fewer cells has no correlation worth the name and gets no features."""
 SPREAD_FLOOR: Final = 1e-6
 """A standard deviation below this is a constant's rounding error."""
+
+
+class CellFeatures(NamedTuple):
+    """Of the same genes: co-expression, and mean and standard deviation of the log expression over cells."""
+
+    coexpression: GeneFeatures
+    level: GeneFeatures
 
 
 def coexpression_features(path: Path | str, *, n_dimensions: int = N_DIMENSIONS) -> GeneFeatures:
@@ -45,6 +52,12 @@ def coexpression_features(path: Path | str, *, n_dimensions: int = N_DIMENSIONS)
     FormatError
         If the file cannot be read, has negative or non-finite values, or fewer than 2 usable genes or cells.
     """
+    return cell_features(path, n_dimensions=n_dimensions).coexpression
+
+
+def cell_features(path: Path | str, *, n_dimensions: int = N_DIMENSIONS) -> CellFeatures:
+    """Co-expression, and each gene's level, from one reading; arguments and errors as
+    :func:`coexpression_features`."""
     cells = _read_cells(Path(path))
     values = cells.X
     if values is None:
@@ -66,7 +79,11 @@ def coexpression_features(path: Path | str, *, n_dimensions: int = N_DIMENSIONS)
         )
     kept = sparse.csc_matrix(logged[:, keep])
     loadings = _loadings(kept, mean[keep], spread[keep], n_dimensions)
-    return GeneFeatures("coexpression", genes[usable].astype(object), loadings, str(path))
+    names = genes[usable].astype(object)
+    level = np.column_stack([mean[keep], spread[keep]])
+    return CellFeatures(
+        GeneFeatures("coexpression", names, loadings, str(path)), GeneFeatures("level", names, level, str(path))
+    )
 
 
 def _read_cells(path: Path) -> AnnData:

@@ -63,6 +63,11 @@ class GeneFeatures:
     def __len__(self) -> int:
         return len(self.genes)
 
+    @property
+    def n_columns(self) -> int:
+        """Number of features."""
+        return self.matrix.shape[1]
+
     def positions(self, names: Iterable[str]) -> np.ndarray:
         """The row of each name, −1 where the gene has no features, int64."""
         row = {gene: i for i, gene in enumerate(self.genes)}

@@ -7,28 +7,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from perturbarena.errors import FormatError, InputError
-from perturbarena.knowledge.coexpression import coexpression_features
+from perturbarena.knowledge.coexpression import cell_features
+from perturbarena.knowledge.collection import GeneSetCollection, annotation_features, read_collection
+from perturbarena.knowledge.elsewhere import PairTable, read_elsewhere
 from perturbarena.knowledge.expression import expression_features
 from perturbarena.knowledge.features import GeneFeatures, read_features
 from perturbarena.knowledge.gene_sets import gene_set_features
+from perturbarena.knowledge.orthologs import read_orthologs
 
 EXPRESSION: Final = "expression_refs/mouse_*.tsv.gz"
 GENE_SETS: Final = "msigdb_mouse_*/*.gmt.gz"
+ORTHOLOGS: Final = "orthologs/babelgene_hcop_human_mouse.tsv.gz"
+
+Block: TypeAlias = GeneFeatures | GeneSetCollection | PairTable
+"""A table of genes, a collection of gene sets, or a table of pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureBlocks:
     """The blocks that were found, and a note in words on each that was not."""
 
-    blocks: tuple[GeneFeatures, ...]
+    blocks: tuple[Block, ...]
     notes: tuple[str, ...]
 
 
 def load_features(
-    *, knowledge: Path | None = None, features: Path | None = None, coexpression: Path | None = None
+    *,
+    knowledge: Path | None = None,
+    features: Path | None = None,
+    coexpression: Path | None = None,
+    elsewhere: Path | None = None,
 ) -> FeatureBlocks:
     """Feature blocks from a knowledge folder, a table of features, and single cells; at least one of them.
 
@@ -40,17 +51,22 @@ def load_features(
         Table, see :func:`perturbarena.knowledge.features.read_features`.
     coexpression
         h5ad file, see :func:`perturbarena.knowledge.coexpression.coexpression_features`.
+    elsewhere
+        PerturbQA's tables, read by the orthologues in the knowledge folder, which is then needed; see
+        :func:`perturbarena.knowledge.elsewhere.read_elsewhere`.
 
     Raises
     ------
     FormatError
         If the folder is missing or has none of these files, or a file cannot be read.
     InputError
-        If nothing is given.
+        If nothing is given, or ``elsewhere`` without ``knowledge``.
     """
     if knowledge is None and features is None and coexpression is None:
         raise InputError("gene features are needed: --knowledge DIR, --features TABLE or --coexpression CELLS")
-    blocks: list[GeneFeatures] = []
+    if elsewhere is not None and knowledge is None:
+        raise InputError(f"reading {elsewhere} needs orthologues: --knowledge DIR with {ORTHOLOGS}")
+    blocks: list[Block] = []
     notes: list[str] = []
     if knowledge is not None:
         found = _read_folder(knowledge)
@@ -59,7 +75,9 @@ def load_features(
     if features is not None:
         blocks.append(read_features(features))
     if coexpression is not None:
-        blocks.append(coexpression_features(coexpression))
+        blocks += cell_features(coexpression)
+    if elsewhere is not None and knowledge is not None:
+        blocks += read_elsewhere(elsewhere, read_orthologs(knowledge / ORTHOLOGS))
     return FeatureBlocks(tuple(blocks), tuple(notes))
 
 
@@ -72,7 +90,8 @@ def _read_folder(folder: Path) -> FeatureBlocks:
     if len(tables) > 1:
         raise FormatError(f"{folder} must have one {EXPRESSION}; it has {', '.join(t.name for t in tables)}")
     notes = [f"no {what} in {folder}" for what, found in ((EXPRESSION, tables), (GENE_SETS, sets)) if not found]
-    blocks = [expression_features(table) for table in tables]
+    blocks: list[Block] = [expression_features(table) for table in tables]
     if sets:
-        blocks.append(gene_set_features(sets))
+        collections = [read_collection(path) for path in sets]
+        blocks += [gene_set_features(sets), annotation_features(collections), *collections]
     return FeatureBlocks(tuple(blocks), tuple(notes))

@@ -14,8 +14,9 @@ import numpy as np
 from scipy import sparse
 
 from perturbarena.errors import FormatError
+from perturbarena.knowledge.collection import read_gmt
 from perturbarena.knowledge.decomposition import truncated_svd
-from perturbarena.knowledge.features import GeneFeatures, read_text
+from perturbarena.knowledge.features import GeneFeatures
 
 N_DIMENSIONS: Final = 60
 
@@ -35,7 +36,7 @@ def gene_set_features(paths: Sequence[Path], *, n_dimensions: int = N_DIMENSIONS
     FormatError
         If a file cannot be read, a line has no gene, or there are too few genes or sets.
     """
-    sets = [genes for path in paths for genes in _read_gmt(path)]
+    sets = [genes for path in paths for _, genes in read_gmt(path)]
     row: dict[str, int] = {}
     genes = [row.setdefault(gene, len(row)) for members in sets for gene in members]
     columns = np.repeat(np.arange(len(sets)), [len(members) for members in sets])
@@ -48,20 +49,3 @@ def gene_set_features(paths: Sequence[Path], *, n_dimensions: int = N_DIMENSIONS
     names = np.array(list(row), object)
     source = f"{len(sets):,} gene sets of {len(paths)} files"
     return GeneFeatures("gene_sets", names, left * singular, source)
-
-
-def _read_gmt(path: Path) -> list[list[str]]:
-    sets = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = line.split("\t")
-        members = sorted({cell.strip() for cell in cells[2:]} - {""})
-        if not line.strip():
-            continue
-        if not members:
-            raise FormatError(
-                f"{path}: a gene set needs name, description and genes, tab-separated (line {number})"
-            )
-        sets.append(members)
-    if not sets:
-        raise FormatError(f"{path} has no gene sets")
-    return sets

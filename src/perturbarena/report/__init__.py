@@ -2,9 +2,11 @@
 
 from perturbarena.report.figures import (
     Curve,
+    DifferencePanel,
     Measure,
     RocPanel,
     VolcanoPanel,
+    draw_differences,
     draw_power,
     draw_qq,
     draw_scores,
@@ -20,11 +22,13 @@ from perturbarena.report.question_set import (
 
 __all__ = [
     "Curve",
+    "DifferencePanel",
     "ForestLine",
     "ForestPanel",
     "Measure",
     "RocPanel",
     "VolcanoPanel",
+    "draw_differences",
     "draw_forest",
     "draw_label_mix",
     "draw_log2fc",

@@ -87,6 +87,14 @@ class Measure:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class DifferencePanel:
+    """Differences of one measure: a named line with its interval for each comparison."""
+
+    title: str
+    lines: Sequence[Measure]
+
+
 def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Sequence[Measure], title: str) -> None:
     """Draw ROC curves with bands and, beside them, every measure with its interval against chance.
 
@@ -100,6 +108,23 @@ def draw_scores(path: Path | str, *, curves: Sequence[RocPanel], measures: Seque
         for axis, curve in zip(axes[:-1], curves, strict=True):
             _draw_roc(axis, curve)
         _draw_measures(axes[-1], measures)
+
+
+def draw_differences(path: Path | str, *, panels: Sequence[DifferencePanel], title: str) -> None:
+    """Draw differences with their intervals against 0, a panel a measure, a line a comparison.
+
+    Raises
+    ------
+    InputError
+        As :func:`draw_scores`, or if there is no panel.
+    """
+    if not panels:
+        raise InputError("a figure of differences needs at least one measure; got none")
+    lines = max(len(panel.lines) for panel in panels)
+    with house_figure(path, title=title, size=(2.6 * len(panels) + 1.6, 1.5 + 0.42 * lines)) as figure:
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
+            _draw_forest(axis, panel, named=place == 0)
 
 
 def draw_qq(path: Path | str, *, expected: np.ndarray, observed: np.ndarray, title: str) -> None:
@@ -218,6 +243,30 @@ def _draw_measures(axis: Axes, measures: Sequence[Measure]) -> None:
         yticks=range(len(measures)), yticklabels=[m.name for m in reversed(measures)],
         xlabel="AUROC (0.5 = chance)", title="With 95 % intervals",
     )  # fmt: skip
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+
+
+def _draw_forest(axis: Axes, panel: DifferencePanel, *, named: bool) -> None:
+    axis.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
+    for row, line in enumerate(reversed(panel.lines)):
+        if np.isfinite(line.value) and np.isfinite(line.low):
+            colour = BLUE if line.low > 0 or line.high < 0 else GREY
+            axis.plot([line.low, line.high], [row, row], color=colour, linewidth=2, solid_capstyle="round")
+            axis.plot(line.value, row, "o", color=colour, markersize=6)
+            text = f"{line.value:+.3f}"
+        else:
+            text = "undefined"
+        axis.annotate(text, (0.99, row), xycoords=axis.get_yaxis_transform(), xytext=(0, 7),
+                      textcoords="offset points", ha="right", fontsize=8)  # fmt: skip
+    bounds = [abs(x) for line in panel.lines for x in (line.low, line.high) if np.isfinite(x)]
+    reach = 1.12 * max(bounds, default=0.05) or 0.05
+    axis.set(
+        xlim=(-reach, reach), ylim=(-0.6, len(panel.lines) - 0.3), yticks=range(len(panel.lines)),
+        yticklabels=[line.name for line in reversed(panel.lines)] if named else [],
+        xlabel="difference, 95 % interval", title=panel.title,
+    )  # fmt: skip
+    axis.locator_params(axis="x", nbins=5)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from perturbarena.errors import InputError, MissingExtraError, PerturbarenaError
 from perturbarena.screen.blocks import BlockRunner
@@ -112,7 +112,7 @@ def _check_workers(client: Client) -> None:
     """Workers are there and have this package: one that cannot read a task closes itself, and Dask waits."""
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)
-        answers = client.run(_installed, on_error="return")
+        answers = cast("dict[str, Any]", client.run(_installed, on_error="return"))
     except TimeoutError as error:
         raise InputError(
             f"no worker has joined the Dask scheduler within {WORKER_SECONDS} s; `dask worker ADDRESS` starts one"

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SECOND_LOADING: Final = 0.5
 """Mean loading of a gene on its second module, relative to its first."""
-MODULE_SHARE: Final = 0.3
-"""Share of an effect's variance that comes from the wiring of modules."""
 COMMON_SHARE: Final = 0.15
 """Share that comes from each gene's response common to all knockouts; the rest is the pair's own."""
 OWN_WIRING: Final = 0.6
@@ -183,8 +181,8 @@ def _response(
     one, two = genes.loadings.T
     wired = action[:, first] * one + action[:, second] * two
     alone = rng.normal(size=shape)
-    rest = 1 - MODULE_SHARE - COMMON_SHARE
-    answer = np.sqrt(MODULE_SHARE) * wired + np.sqrt(COMMON_SHARE) * common + np.sqrt(rest) * alone
+    rest = 1 - settings.module_share - COMMON_SHARE
+    answer = np.sqrt(settings.module_share) * wired + np.sqrt(COMMON_SHARE) * common + np.sqrt(rest) * alone
     direct = rng.standard_t(DIRECT_DF, size=shape) * (rng.random(shape) < DIRECT_DENSITY)
     return answer * genes.response + DIRECT_SCALE * direct
 

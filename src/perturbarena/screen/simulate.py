@@ -61,6 +61,8 @@ class SimulationSettings(BaseModel):
     """Standard deviation of a batch's effect on a gene, natural log."""
     modules: Annotated[int, Field(ge=2, le=1000)] = 20
     """Gene modules."""
+    module_share: Annotated[float, Field(ge=0.0, le=0.8)] = 0.3
+    """Share of an effect's variance that comes from the wiring of modules: what similar genes have in common."""
     state_spread: Annotated[float, Field(ge=0.0, le=2.0)] = 0.3
     """Standard deviation, over cells, of a module's activity, natural log: what makes genes co-expressed."""
     hub_spread: Annotated[float, Field(ge=0.0, le=3.0)] = 0.2

@@ -8,11 +8,14 @@ thousands of reweightings cost one sort.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from perturbarena.errors import InputError
+
+Combine = Literal["pairs", "rows", "groups"]
+"""How groups become one number: their pairs pooled, or their AUROCs averaged by rows, or each alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,9 @@ class Ranking:
         True where the next sorted row has another score or another group, shape (m,), bool.
     group_start
         Where each of the g kept groups starts in ``rows``, with m at the end, shape (g + 1,), int64.
-    by_rows
-        How groups are combined: ``True`` averages their AUROCs with their rows as weights, ``False`` pools
-        their pairs.
+    combine
+        How groups are combined: ``pairs`` pools their pairs, ``rows`` averages their AUROCs with their rows as
+        weights, ``groups`` averages them with equal weights.
     n_groups_left_out, n_rows_left_out
         Groups without both classes, and the rows in them.
     """
@@ -40,7 +43,7 @@ class Ranking:
     positive: np.ndarray
     last_of_tie: np.ndarray
     group_start: np.ndarray
-    by_rows: bool
+    combine: Combine
     n_groups_left_out: int
     n_rows_left_out: int
 
@@ -63,10 +66,8 @@ class Ranking:
         kept = pairs > 0
         if not kept.any():
             return float("nan")
-        if self.by_rows:
-            value = np.sum(rows[kept] * wins[kept] / pairs[kept]) / np.sum(rows[kept])
-        else:
-            value = np.sum(wins[kept]) / np.sum(pairs[kept])
+        of_group = {"pairs": pairs, "rows": rows, "groups": np.ones(len(pairs))}[self.combine][kept]
+        value = np.sum(of_group / pairs[kept] * wins[kept]) / np.sum(of_group)
         # Fractional weights round: a perfect ranking may come out as 1 + 2e-16.
         return float(np.clip(value, 0.0, 1.0))
 
@@ -120,7 +121,7 @@ def rank(
     *,
     among: np.ndarray | None = None,
     group: np.ndarray | None = None,
-    by_rows: bool = False,
+    combine: Combine = "pairs",
 ) -> Ranking:
     """Sort rows by (group, score).
 
@@ -134,7 +135,7 @@ def rank(
         Which rows take part, shape (n,), bool; ``None`` is all. The others do not count as left out.
     group
         Pairs are counted within a group only, shape (n,), any sortable dtype; ``None`` is one group.
-    by_rows
+    combine
         How groups are combined, see :class:`Ranking`.
 
     Raises
@@ -164,7 +165,7 @@ def rank(
         positive=positive[rows],
         last_of_tie=np.r_[new_tie, True] if len(rows) else np.zeros(0, bool),
         group_start=np.r_[0, np.cumsum(size[keep])].astype(np.int64),
-        by_rows=by_rows,
+        combine=combine,
         n_groups_left_out=int(np.sum((size > 0) & ~keep)),
         n_rows_left_out=len(taken) - len(rows),
     )
@@ -201,7 +202,7 @@ def stratified_auroc(positive: np.ndarray, score: np.ndarray, stratum: np.ndarra
     ``A = Σ_k n_k·A_k / Σ_k n_k`` over the strata k (of n_k rows) that have both classes; the others are left out
     and counted. NaN if none has both.
     """
-    ranking = rank(positive, score, group=stratum, by_rows=True)
+    ranking = rank(positive, score, group=stratum, combine="rows")
     return StratifiedAuroc(
         ranking.value(), ranking.n_rows, ranking.n_groups, ranking.n_rows_left_out, ranking.n_groups_left_out
     )

@@ -19,9 +19,15 @@ import numpy as np
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.errors import InputError
-from perturbarena.knowledge import GeneFeatures
+from perturbarena.knowledge import Block
 from perturbarena.tracks.transfer_design import Design
-from perturbarena.tracks.transfer_models import Head, TransferSettings, fit_head
+from perturbarena.tracks.transfer_models import (
+    DirectionHead,
+    MovementHead,
+    TransferSettings,
+    fit_direction,
+    fit_movement,
+)
 
 BASES: Final = ("none", "perturbation only", "gene only", "gene and perturbation")
 """What an answer rests on: the features of neither, of one, or of both."""
@@ -58,8 +64,8 @@ class TransferModel:
     """A fitted predictor: how names become features, and one head each for DE and DIR."""
 
     design: Design
-    de: Head
-    direction: Head
+    de: MovementHead
+    direction: DirectionHead
 
     def answer(self, questions: Questions) -> TransferAnswers:
         """Answers for any questions, of genes and perturbations seen or not."""
@@ -74,7 +80,7 @@ class TransferModel:
 
 def fit_transfer(
     train: LabelledQuestions,
-    features: Sequence[GeneFeatures],
+    features: Sequence[Block],
     *,
     rng: np.random.Generator,
     settings: TransferSettings | None = None,
@@ -101,11 +107,13 @@ def fit_transfer(
     if not len(train):
         raise InputError("the predictor needs training rows; got none")
     settings = TransferSettings() if settings is None else settings
-    design = Design.learn(train.questions, features)
+    design = Design.learn(train.questions, features, pair_columns=settings.pair_columns)
     rows = design.rows(train.pert, train.gene)
     moved = np.flatnonzero(train.is_de)
     return TransferModel(
         design,
-        de=fit_head(rows, train.is_de, train.gene, settings=settings, rng=rng),
-        direction=fit_head(rows.take(moved), train.is_up[moved], train.gene[moved], settings=settings, rng=rng),
+        de=fit_movement(rows, train.is_de, train.gene, settings=settings),
+        direction=fit_direction(
+            rows.take(moved), train.is_up[moved], train.gene[moved], settings=settings, rng=rng
+        ),
     )

@@ -1,7 +1,8 @@
-"""The two models that answer a yes-or-no question about a row, and the average of their probabilities.
+"""The models behind the two heads, all of them ridge regressions with a closed form.
 
-Both are ridge regressions with a closed form, so that the 25 fits of a cross-validation take seconds: one on the
-rows' features, one on the features of a Gaussian kernel in few dimensions (Nyström).
+Direction: the mean of two models' probabilities, one on the rows' features, one on the features of a Gaussian
+kernel in few dimensions (Nyström). Movement: the sum of two parts, how readily the gene moves at all, learned from
+one row a gene, and which perturbations move it, learned within genes.
 """
 
 from __future__ import annotations
@@ -38,17 +39,36 @@ class TransferSettings:
         Rows the kernel is spanned by. 300 and 600 give the same figures.
     kernel_share
         Weight of the kernel model's probability in the mean; 0 is the linear model alone, 1 the kernel model.
+    alone_ridge, pair_ridge
+        λ of the two parts of the movement head, in genes and in rows.
+    de_confidence
+        Factor of the movement head's values about the base rate: out of fold they were that much too far from it.
+    pair_columns
+        Whether what a perturbation and a gene share counts, beside each one's own features and their products.
     """
 
     ridge: float = 2.0
     gene_variance: float = 0.1
     kernel_ridge: float = 1.0
-    kernel_scale: float = 3.0
+    kernel_scale: float = 4.0
     n_landmarks: int = 300
     kernel_share: float = 0.5
+    alone_ridge: float = 10.0
+    pair_ridge: float = 3.0
+    de_confidence: float = 0.6
+    pair_columns: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("ridge", "kernel_ridge", "kernel_scale", "n_landmarks"):
+        positive = (
+            "ridge",
+            "kernel_ridge",
+            "kernel_scale",
+            "n_landmarks",
+            "alone_ridge",
+            "pair_ridge",
+            "de_confidence",
+        )
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive; got {getattr(self, name)}")
         if not 0 <= self.kernel_share <= 1:
@@ -83,8 +103,8 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """Probability of "yes". Without models (training rows all of one answer) it is the base rate."""
+class DirectionHead:
+    """Probability of "up". Without models (training rows all of one answer) it is the base rate."""
 
     base_rate: float
     linear: Linear | None = None
@@ -101,9 +121,50 @@ class Head:
         return (1 - self.kernel_share) * by_features + self.kernel_share * by_kernel
 
 
-def fit_head(
+@dataclass(frozen=True, slots=True)
+class MovementHead:
+    """Probability that a gene moves: base rate + confidence · (alone + pair + offset), squashed."""
+
+    base_rate: float
+    alone: Linear | None = None
+    pair: Linear | None = None
+    offset: float = 0.0
+    confidence: float = 1.0
+
+    def probability(self, rows: Rows) -> np.ndarray:
+        """Shape (n,); never 0 or 1 where there is a model."""
+        if self.alone is None or self.pair is None:
+            return np.full(len(rows.linear), self.base_rate)
+        value = self.alone.value(rows.alone) + self.pair.value(rows.pair) + self.offset
+        return _squash(self.base_rate + self.confidence * value, self.base_rate)
+
+
+def fit_movement(rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: TransferSettings) -> MovementHead:
+    """Fit both parts to ``yes`` (n,) bool.
+
+    alone    mean of yes over a gene's rows = a + x·b, a row a gene, λ = alone_ridge
+    pair     yes − its gene's mean = (z − its gene's mean z)·c, a row a question, λ = pair_ridge
+
+    A gene counts once in the first however often it is asked about, and not at all in the second unless both
+    answers stand among its rows. The offset makes the values' mean over the training rows 0.
+    """
+    if not len(yes) or yes.all() or not yes.any():
+        return MovementHead(float(yes.mean()) if len(yes) else 0.5)
+    target = yes.astype(np.float64)
+    first, group = np.unique(gene.astype(str), return_index=True, return_inverse=True)[1:]
+    share = np.bincount(group, target) / np.bincount(group)
+    alone = ridge(rows.alone[first], share, penalty=settings.alone_ridge, group=np.arange(len(first)))
+    inner = _centred(np.column_stack([rows.pair, target]), group)
+    normal = inner[:, :-1].T @ inner[:, :-1]
+    normal[np.diag_indices_from(normal)] += settings.pair_ridge
+    pair = Linear(0.0, cho_solve(cho_factor(normal, overwrite_a=True), inner[:, :-1].T @ inner[:, -1]))
+    offset = -float(np.mean(alone.value(rows.alone) + pair.value(rows.pair)))
+    return MovementHead(float(target.mean()), alone, pair, offset, settings.de_confidence)
+
+
+def fit_direction(
     rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: TransferSettings, rng: np.random.Generator
-) -> Head:
+) -> DirectionHead:
     """Fit both models to ``yes`` (n,) bool.
 
     Parameters
@@ -120,14 +181,14 @@ def fit_head(
     No rows at all (nothing moved) give the base rate 1/2.
     """
     if not len(yes) or yes.all() or not yes.any():
-        return Head(float(yes.mean()) if len(yes) else 0.5)
+        return DirectionHead(float(yes.mean()) if len(yes) else 0.5)
     target = yes.astype(np.float64)
     group = np.unique(gene.astype(str), return_inverse=True)[1]
     linear = ridge(rows.linear, target, penalty=settings.ridge, group=group, group_variance=settings.gene_variance)
     kernel = _nystroem(rows.kernel, settings, rng)
     no_group = np.arange(len(target))
     on_kernel = ridge(kernel.features(rows.kernel), target, penalty=settings.kernel_ridge, group=no_group)
-    return Head(float(target.mean()), linear, kernel, on_kernel, settings.kernel_share)
+    return DirectionHead(float(target.mean()), linear, kernel, on_kernel, settings.kernel_share)
 
 
 def ridge(
@@ -165,11 +226,19 @@ def ridge(
 
 
 def _whiten(columns: np.ndarray, group: np.ndarray, ratio: float) -> np.ndarray:
+    shrink = 1 - 1 / np.sqrt(1 + np.bincount(group) * ratio)
+    return columns - (shrink[:, None] * _means(columns, group))[group]
+
+
+def _centred(columns: np.ndarray, group: np.ndarray) -> np.ndarray:
+    return columns - _means(columns, group)[group]
+
+
+def _means(columns: np.ndarray, group: np.ndarray) -> np.ndarray:
     size = np.bincount(group)
     order = np.argsort(group, kind="stable")
     sums = np.add.reduceat(columns[order], np.concatenate([[0], np.cumsum(size)[:-1]]), axis=0)
-    shrink = 1 - 1 / np.sqrt(1 + size * ratio)
-    return columns - ((shrink / size)[:, None] * sums)[group]
+    return sums / size[:, None]
 
 
 def _nystroem(x: np.ndarray, settings: TransferSettings, rng: np.random.Generator) -> Kernel:

@@ -10,7 +10,7 @@ import numpy as np
 from perturbarena.challenge.folds import Folds, check_disjoint
 from perturbarena.challenge.records import LabelledQuestions, Predictions
 from perturbarena.errors import InputError
-from perturbarena.knowledge import GeneFeatures
+from perturbarena.knowledge import Block
 from perturbarena.tracks import TransferSettings, count_basis, fit_transfer
 
 Progress = Callable[[int, int], None]
@@ -42,7 +42,7 @@ class OutOfFold:
 
 def cross_validate_transfer(
     rows: LabelledQuestions,
-    features: Sequence[GeneFeatures],
+    features: Sequence[Block],
     *,
     n_folds: int = 5,
     repeats: int = 1,

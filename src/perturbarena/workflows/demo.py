@@ -1,4 +1,4 @@
-"""The demo: simulated questions → answers out of fold → scores → a checked submission and a figure.
+"""The demo: a simulated screen → effects, nulls, fair questions, audit → answers → scores → a checked submission.
 
 It needs no data and no network, and every step goes the way that real data go.
 """
@@ -10,30 +10,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
 from perturbarena import __version__
-from perturbarena.benchmark import SimulatedQuestions, simulate_questions
-from perturbarena.challenge.formats import (
-    write_json,
-    write_labelled,
-    write_predictions,
-    write_questions,
-    write_table,
-)
+from perturbarena.benchmark.folders import read_solution
+from perturbarena.challenge.formats import read_labelled, read_questions, write_json, write_predictions
+from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.evaluation import ScoreResult, score_strict
-from perturbarena.knowledge import GeneFeatures
+from perturbarena.knowledge import load_features
+from perturbarena.screen import (
+    SimulatedScreen,
+    SimulationSettings,
+    simulate_screen,
+    write_effect_table,
+    write_simulation,
+)
 from perturbarena.submission import Report, check_submission, pack
-from perturbarena.workflows.crossval import cross_validate_transfer
+from perturbarena.workflows.build import BuildPlan, Watch, build_benchmark, load_settings
 from perturbarena.workflows.figures import score_figure
+from perturbarena.workflows.predict import answer_transfer
 
 TRACK: Final = "open"
-N_FOLDS: Final = 5
 N_RESAMPLES: Final = 2000
+N_NULLS: Final = 100
+SCREEN: Final = SimulationSettings(
+    perturbations=200,
+    genes=1500,
+    cells_per_perturbation=50,
+    control_cells=2000,
+    control_guides=30,
+    modules=8,
+    module_share=0.7,
+)
+"""Small enough for a minute or two, large enough that the answers can be told from guesses."""
 
 Tell = Callable[[str], None]
 """Told in a sentence what has just been done."""
@@ -41,56 +53,89 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo made: the folder's files by purpose, the scores, and the check of the submission."""
+    """What the demo made: files and folders by purpose, the scores, and the check of the submission."""
 
     files: dict[str, Path]
     score: ScoreResult
     report: Report
+    record: dict[str, Any]
 
 
-def run_demo(folder: Path, *, seed: int = 0, tell: Tell = lambda _: None) -> DemoResult:
+def run_demo(
+    folder: Path, *, seed: int = 0, tell: Tell = lambda _: None, watch: Watch | None = None
+) -> DemoResult:
     """Run every step into ``folder`` (made if needed; files of an earlier demo are replaced)."""
-    rng = np.random.default_rng(seed)
     names = {
-        "rules": "demo.toml", "train": "train.csv", "questions": "questions.csv", "features": "features.csv",
-        "predictions": "predictions.csv", "score": "score.json", "submission": "submission.zip",
-        "figure": "scores.svg", "picture": "scores.png",
+        "screen": "screen.h5ad", "controls": "controls.h5ad", "benchmark": "bench", "truth": "truth",
+        "rules": "demo.toml", "predictions": "predictions.csv", "score": "score.json",
+        "submission": "submission.zip", "figure": "scores.svg", "picture": "scores.png",
     }  # fmt: skip
     files = {purpose: folder / name for purpose, name in names.items()}
+    _clear(files)
 
-    simulated = simulate_questions(rng)
-    rows = simulated.questions
-    _write_questions(files, simulated)
-    tell(f"{len(rows):,} questions on {len(set(rows.pert))} knockouts and {len(set(rows.gene))} genes simulated")
+    _simulate(files, np.random.default_rng(seed))
+    tell(
+        f"{SCREEN.perturbations} knockouts of {SCREEN.cells_per_perturbation} cells simulated, "
+        f"{SCREEN.genes:,} genes"
+    )
 
-    features = GeneFeatures("simulated", simulated.feature_genes, simulated.features, "simulated modules")
-    answers = cross_validate_transfer(rows, [features], n_folds=N_FOLDS, seed=seed)
-    write_predictions(files["predictions"], answers.predictions)
-    tell(f"every question answered by one of {answers.n_fits} models that saw neither its knockout nor its gene")
+    record = build_benchmark(
+        BuildPlan(
+            source=files["screen"], bench=files["benchmark"], truth=files["truth"], seed=seed,
+            settings=load_settings("fair", nulls=N_NULLS),
+        ),
+        watch=watch,
+    ).record  # fmt: skip
+    tell("questions drawn that do not give their answers away, audited, with a card: bench/README.md")
 
-    result = score_strict(rows, answers.predictions, rng=rng, n_resamples=N_RESAMPLES)
+    train = read_labelled(files["benchmark"] / "train.csv")
+    questions = read_questions(files["benchmark"] / "test.csv")
+    features = load_features(coexpression=files["controls"]).blocks
+    answered = answer_transfer(train, questions, features, seed=seed)
+    write_predictions(files["predictions"], answered.answers.predictions)
+    tell("hidden questions answered from the co-expression of the screen's own control cells")
+
+    truth = read_solution(files["truth"] / "solution.csv", questions).rows
+    result = score_strict(
+        truth, answered.answers.predictions, rng=np.random.default_rng(seed), n_resamples=N_RESAMPLES
+    )
     write_json(files["score"], result.as_json() | {"seed": seed, "perturbarena": __version__})
     tell(f"scored, with intervals from {N_RESAMPLES:,} resamples each way")
 
-    challenge = load_challenge(str(files["rules"]))
-    pack(files["predictions"], files["submission"], challenge=challenge, track=TRACK)
-    report = check_submission(files["submission"], challenge=challenge, track=TRACK, questions=rows.questions)
+    report = _pack(files, questions)
     tell(f"submission packed and checked: {'well-formed' if report.ok else 'not well-formed'}")
 
     for purpose in ("figure", "picture"):
         score_figure(
-            files[purpose], truth=rows, predictions=answers.predictions, result=result,
-            rng=np.random.default_rng(seed), title="Transfer predictor on simulated knockouts, out of fold",
+            files[purpose], truth=truth, predictions=answered.answers.predictions, result=result,
+            rng=np.random.default_rng(seed), title="Transfer predictor on hidden questions of a simulated screen",
         )  # fmt: skip
     tell("figure drawn")
-    return DemoResult(files, result, report)
+    return DemoResult(files, result, report, record)
 
 
-def _write_questions(files: dict[str, Path], simulated: SimulatedQuestions) -> None:
-    files["rules"].parent.mkdir(parents=True, exist_ok=True)
+def _clear(files: dict[str, Path]) -> None:
+    """Remove what an earlier demo made, as a build refuses folders that hold something else."""
+    for path in files.values():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _simulate(files: dict[str, Path], rng: np.random.Generator) -> SimulatedScreen:
+    """The screen, its truth, and its control cells apart, which are all that the predictor sees of it."""
+    screen = simulate_screen(rng, SCREEN)
+    files["screen"].parent.mkdir(parents=True, exist_ok=True)
+    write_simulation(files["screen"], screen)
+    cells = screen.to_anndata()
+    write_effect_table(files["controls"], cells[screen.perturbation == "control"].copy())
+    return screen
+
+
+def _pack(files: dict[str, Path], questions: Questions) -> Report:
     with resources.as_file(resources.files("perturbarena.workflows") / "demo.toml") as rules:
         shutil.copyfile(rules, files["rules"])
-    write_labelled(files["train"], simulated.questions)
-    write_questions(files["questions"], simulated.questions.questions)
-    columns = {f"f{k:02d}": simulated.features[:, k] for k in range(simulated.features.shape[1])}
-    write_table(files["features"], pd.DataFrame({"gene": simulated.feature_genes, **columns}))
+    challenge = load_challenge(str(files["rules"]))
+    pack(files["predictions"], files["submission"], challenge=challenge, track=TRACK)
+    return check_submission(files["submission"], challenge=challenge, track=TRACK, questions=questions)

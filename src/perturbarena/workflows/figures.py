@@ -1,16 +1,17 @@
-"""Predictions and truth → the score figure: ROC curves with bands, and every measure with its interval."""
+"""Scores and comparisons → figures: ROC curves with bands, measures and differences with their intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions
-from perturbarena.evaluation import MEASURES, ScoreResult
+from perturbarena.evaluation import COMPARED, MEASURES, Comparison, ScoreResult
 from perturbarena.evaluation.curves import roc_curve
-from perturbarena.report import Measure, RocPanel, draw_scores
+from perturbarena.report import DifferencePanel, Measure, RocPanel, draw_differences, draw_scores
 
 NAMES: Final = {
     "score": "Score",
@@ -55,3 +56,25 @@ def score_figure(
         low, high = result.intervals[name] or (np.nan, np.nan)
         measures.append(Measure(NAMES[name], getattr(result, name), low, high))
     draw_scores(path, curves=panels, measures=measures, title=title)
+
+
+COMPARED_NAMES: Final = dict(zip(COMPARED, ("Score", "DE, as published", "DIR", "DE, within genes"), strict=True))
+
+
+def comparison_figure(path: Path | str, comparisons: Sequence[Comparison], *, files: Sequence[str]) -> None:
+    """Draw the differences from the first set of answers; ``files`` names all sets, the first one first.
+
+    Raises
+    ------
+    InputError
+        If the file's suffix is unknown.
+    """
+    panels = []
+    for measure, title in COMPARED_NAMES.items():
+        lines = []
+        for comparison, name in zip(comparisons, files[1:], strict=True):
+            d = comparison.contrasts[measure].difference
+            low, high = d.interval or (np.nan, np.nan)
+            lines.append(Measure(name, d.difference, low, high))
+        panels.append(DifferencePanel(title, lines))
+    draw_differences(path, panels=panels, title=f"Against {files[0]}, paired (right is better)")

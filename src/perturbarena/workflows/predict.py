@@ -11,8 +11,17 @@ import pandas as pd
 
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import FormatError, InputError
-from perturbarena.knowledge import GeneFeatures
-from perturbarena.tracks import TransferAnswers, TransferSettings, count_basis, fit_transfer
+from perturbarena.knowledge import Block
+from perturbarena.tracks import (
+    Near,
+    TransferAnswers,
+    TransferModel,
+    TransferSettings,
+    count_basis,
+    evidence,
+    fit_transfer,
+    refit_ranges,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,7 @@ class Answered:
 
     answers: TransferAnswers
     overlap: Overlap
+    model: TransferModel
 
     def basis_counts(self) -> dict[str, int]:
         """Questions by what their answer rests on, every kind named."""
@@ -39,7 +49,7 @@ class Answered:
 def answer_transfer(
     train: LabelledQuestions,
     questions: Questions,
-    features: Sequence[GeneFeatures],
+    features: Sequence[Block],
     *,
     seed: int = 0,
     settings: TransferSettings | None = None,
@@ -48,7 +58,7 @@ def answer_transfer(
     model = fit_transfer(train, features, rng=np.random.default_rng(seed), settings=settings)
     pert, gene = np.isin(questions.pert, list(set(train.pert))), np.isin(questions.gene, list(set(train.gene)))
     overlap = Overlap(int(pert.sum()), int(gene.sum()), int((pert & gene).sum()))
-    return Answered(model.answer(questions), overlap)
+    return Answered(model.answer(questions), overlap, model)
 
 
 def grid(perts: Sequence[str], genes: Sequence[str]) -> Questions:
@@ -101,6 +111,51 @@ def answers_table(questions: Questions, answers: TransferAnswers) -> pd.DataFram
             "prediction_down": answers.predictions.p_down,
             "basis": answers.basis,
         }
+    )
+
+
+def evidence_table(
+    train: LabelledQuestions,
+    questions: Questions,
+    features: Sequence[Block],
+    answered: Answered,
+    *,
+    n_refits: int,
+    seed: int = 0,
+    settings: TransferSettings | None = None,
+) -> pd.DataFrame:
+    """One line a question: its two probabilities with their ranges over refits, and what speaks for them.
+
+    Columns: id, pert, gene; basis (``no basis`` where neither name has features); p_moves and p_up_if_moved, each
+    with ``_low`` and ``_high`` (see :func:`perturbarena.tracks.refit_ranges`; empty with ``n_refits`` 0);
+    nearest_perturbations and nearest_genes, ``Name (cosine; moved/rows moved, up/moved up)`` separated by ``; ``;
+    shared_sets, ``NAME (size)``.
+    """
+    answers = answered.answers
+    table = pd.DataFrame({"id": questions.id, "pert": questions.pert, "gene": questions.gene})
+    table["basis"] = np.where(answers.basis == "none", "no basis", answers.basis)
+    values = {"p_moves": answers.p_de, "p_up_if_moved": answers.p_dir}
+    if n_refits:
+        rng = np.random.default_rng([seed, 1])
+        ranges = refit_ranges(
+            train, questions, features, model=answered.model, n_refits=n_refits, rng=rng, settings=settings
+        )
+    else:
+        ranges = (None, None)
+    for (name, value), bounds in zip(values.items(), ranges, strict=True):
+        table[name] = value
+        table[f"{name}_low"] = "" if bounds is None else bounds.low
+        table[f"{name}_high"] = "" if bounds is None else bounds.high
+    found = evidence(answered.model, train, questions, features)
+    table["nearest_perturbations"] = [_named(each.perts) for each in found]
+    table["nearest_genes"] = [_named(each.genes) for each in found]
+    table["shared_sets"] = ["; ".join(f"{name} ({size})" for name, size in each.shared_sets) for each in found]
+    return table
+
+
+def _named(near: Sequence[Near]) -> str:
+    return "; ".join(
+        f"{n.name} ({n.cosine:.2f}; {n.n_moved}/{n.n_rows} moved, {n.n_up}/{n.n_moved} up)" for n in near
     )
 
 

@@ -7,6 +7,7 @@ that meet both sides at once (maximum flow). Edge swaps that keep all of this ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, NamedTuple
 
 import numpy as np
@@ -21,6 +22,10 @@ CODES: Final = (CALL_UP, CALL_DOWN, CALL_NONE)
 """Order of the three columns of every table of margins below."""
 ROUNDS: Final = 12
 """Choices of genes, each paying more heed to perturbations that the last one left short."""
+NEAREST: Final = 30
+"""Pairs of row counts tried, the nearest to what is wanted first; large blocks take the first."""
+ENOUGH: Final = 0.75
+"""Part of the wanted share of moved rows with which a draw is taken; small blocks reach it with fewer rows."""
 SPARE: Final = 0.25
 """Share of a perturbation's moved genes up to which it takes over rows that weaker ones cannot carry."""
 NOTED: Final = 0.02
@@ -35,6 +40,7 @@ class FairDesign(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: Literal["fair"] = "fair"
+    """How questions are drawn: fair or bioreasoning-2026."""
     rows_per_perturbation: Annotated[int, Field(ge=2, le=10_000)] = 20
     """Rows of every perturbation."""
     rows_per_gene: Annotated[int, Field(ge=2, le=10_000)] = 5
@@ -45,15 +51,17 @@ class FairDesign(BaseModel):
     """Share of moved rows whose gene goes up."""
 
 
-class Margins(NamedTuple):
-    """Rows wanted of each label (up, down, none): of each perturbation (P, 3) and of each asked gene (G, 3)."""
-
-    pert: np.ndarray
-    gene: np.ndarray
-
-
 def draw_fair(labels: Labels, settings: FairDesign | None = None, *, rng: np.random.Generator) -> Pairs:
-    """Draw the pairs of one block.
+    """Draw the pairs of one block: :func:`draw_fair_together` of that block alone."""
+    return draw_fair_together([labels], settings, rng=rng)[0]
+
+
+def draw_fair_together(
+    blocks: Sequence[Labels], settings: FairDesign | None = None, *, rng: np.random.Generator
+) -> list[Pairs]:
+    """Draw the pairs of blocks whose rows will stand in one file, alike in row counts and in label mix.
+
+    Were they not, a row's counts would tell its block, and the block something of its label.
 
     Moved rows that a weak perturbation cannot carry go to stronger ones; those that no matching reaches become
     rows of unchanged genes: the graph stays regular, the label mix shifts a little, and the notes say how far.
@@ -61,70 +69,110 @@ def draw_fair(labels: Labels, settings: FairDesign | None = None, *, rng: np.ran
     Raises
     ------
     InputError
-        If the block is too small for any regular graph.
+        If a block is too small for any regular graph.
     """
     settings = settings or FairDesign()
-    able = np.stack([labels.call == code for code in CODES])
-    usable = np.flatnonzero(able[2].any(axis=1))
-    for shape in _shapes(len(usable), int(able.any(axis=(0, 1)).sum()), settings):
-        edges = _fill(able[:, usable], shape, settings, rng)
-        if edges is not None:
-            return Pairs(usable[edges.pert], edges.gene, _notes(labels, edges, shape, settings))
+    able = [np.stack([block.call == code for code in CODES]) for block in blocks]
+    usable = [np.flatnonzero(a[2].any(axis=1)) for a in able]
+    sizes = [(len(u), int(a.any(axis=(0, 1)).sum())) for u, a in zip(usable, able, strict=True)]
+    able = [a[:, u] for a, u in zip(able, usable, strict=True)]
+    best: tuple[list[_Edges], _Degrees] | None = None
+    for degrees in _degrees(sizes, settings):
+        edges = _fill_alike(able, degrees, settings, rng)
+        if edges is not None and (best is None or edges[0].moved_share > best[0][0].moved_share):
+            best = edges, degrees
+        if best is not None and best[0][0].moved_share >= ENOUGH * settings.moved_share:
+            break
+    if best is not None:
+        edges, degrees = best
+        return [Pairs(u[e.pert], e.gene, _notes(e, degrees, settings)) for u, e in zip(usable, edges, strict=True)]
+    names = ", ".join(f"{len(b.perturbations)} perturbations × {len(b.genes)} genes" for b in blocks)
     raise InputError(
-        f"{len(labels.perturbations)} perturbations × {len(labels.genes)} genes have too few clear pairs for a "
-        "question set in which every perturbation and every gene has as many rows as any other"
+        f"{names} have too few clear pairs for a question set in which every perturbation and every gene has as "
+        "many rows as any other"
     )
 
 
-class _Shape(NamedTuple):
-    """Rows of every perturbation and of every gene, and the number of genes."""
+class _Degrees(NamedTuple):
+    """Rows of every perturbation and of every gene."""
 
-    per_pert: int
-    per_gene: int
-    n_genes: int
+    pert: int
+    gene: int
 
 
 class _Edges(NamedTuple):
+    """Positions of the pairs' perturbations and genes, and the share of pairs that move."""
+
     pert: np.ndarray
     gene: np.ndarray
+    moved_share: float
 
 
-def _shapes(n_perts: int, n_genes: int, settings: FairDesign) -> list[_Shape]:
-    """Regular graphs that fit, the nearest to what is wanted first."""
-    wanted = settings.rows_per_perturbation, settings.rows_per_gene
-    found = []
-    for per_pert in range(2, wanted[0] + 1):
-        for per_gene in range(2, min(2 * wanted[1], n_perts) + 1):
-            total = n_perts * per_pert
-            if total % per_gene == 0 and per_pert <= total // per_gene <= n_genes:
-                off = abs(np.log(per_pert / wanted[0])) + abs(np.log(per_gene / wanted[1]))
-                found.append((off, _Shape(per_pert, per_gene, total // per_gene)))
-    return [shape for _, shape in sorted(found)]
-
-
-def _fill(able: np.ndarray, shape: _Shape, settings: FairDesign, rng: np.random.Generator) -> _Edges | None:
-    """Pairs of a regular graph, or None where the unchanged genes do not suffice."""
-    n_perts = able.shape[1]
-    wanted = Margins(
-        _deal_labels(n_perts, shape.per_pert, settings, rng),
-        _deal_labels(shape.n_genes, shape.per_gene, settings, rng),
-    )
-    pert = _suit(wanted.pert, able.sum(axis=2).T, rng)
-    chosen, moved = _choose_genes(able, pert, wanted.gene, rng)
-    edges = [
-        swap_edges(e, a[:, chosen], rng=rng, proposals=SWAPS_PER_EDGE) for e, a in zip(moved, able, strict=False)
+def _degrees(sizes: Sequence[tuple[int, int]], settings: FairDesign) -> list[_Degrees]:
+    """Degrees of regular graphs that fit blocks of these numbers of perturbations and genes, the nearest first."""
+    wanted = _Degrees(settings.rows_per_perturbation, settings.rows_per_gene)
+    most = min(2 * wanted.gene, *(n_perts for n_perts, _ in sizes))
+    fitting = [
+        _Degrees(pert, gene)
+        for pert in range(2, wanted.pert + 1)
+        for gene in range(2, most + 1)
+        if all(n * pert % gene == 0 and pert <= n * pert // gene <= genes for n, genes in sizes)
     ]
-    taken = np.concatenate(edges, axis=1)
-    n_none = (
-        shape.per_pert - np.bincount(taken[0], minlength=n_perts),
-        shape.per_gene - np.bincount(taken[1], minlength=shape.n_genes),
+    fitting.sort(key=lambda d: abs(np.log(d.pert / wanted.pert)) + abs(np.log(d.gene / wanted.gene)))
+    return fitting[:NEAREST]
+
+
+def _fill_alike(
+    able: Sequence[np.ndarray], degrees: _Degrees, settings: FairDesign, rng: np.random.Generator
+) -> list[_Edges] | None:
+    """Pairs of a regular graph in each block, all with the share of moved rows that the poorest can have.
+
+    None where the unchanged genes of a block do not suffice.
+    """
+    chosen = [_match_moved(a, degrees, settings, rng) for a in able]
+    sizes = [a.shape[1] * degrees.pert for a in able]
+    share = min(sum(e.shape[1] for e in c.moved) / n for c, n in zip(chosen, sizes, strict=True))
+    filled = []
+    for a, c, n in zip(able, chosen, sizes, strict=True):
+        edges = _fill_up(a, c, degrees, round(share * n), rng)
+        if edges is None:
+            return None
+        filled.append(edges)
+    return filled
+
+
+def _match_moved(able: np.ndarray, degrees: _Degrees, settings: FairDesign, rng: np.random.Generator) -> _Choice:
+    """The genes of a block, and its moved pairs."""
+    n_perts = able.shape[1]
+    n_genes = n_perts * degrees.pert // degrees.gene
+    of_pert, of_gene = (
+        _deal_labels(n, each, settings, rng) for n, each in ((n_perts, degrees.pert), (n_genes, degrees.gene))
     )
-    none = margins_matching(able[2][:, chosen], *n_none, rng=rng)
-    if none.shape[1] < n_none[0].sum():
+    return _choose_genes(able, _suit(of_pert, able.sum(axis=2).T, rng), of_gene, rng)
+
+
+def _fill_up(
+    able: np.ndarray, choice: _Choice, degrees: _Degrees, n_moved: int, rng: np.random.Generator
+) -> _Edges | None:
+    """``n_moved`` of the moved pairs, unchanged genes for the other rows, all swapped at random."""
+    genes = choice.genes
+    label = np.repeat([0, 1], [e.shape[1] for e in choice.moved])
+    kept = rng.permutation(len(label))[:n_moved]
+    moved = np.concatenate(choice.moved, axis=1)
+    parts = [moved[:, kept[label[kept] == k]] for k in range(2)]
+    taken = np.concatenate(parts, axis=1)
+    wanted = (
+        degrees.pert - np.bincount(taken[0], minlength=able.shape[1]),
+        degrees.gene - np.bincount(taken[1], minlength=len(genes)),
+    )
+    parts.append(margins_matching(able[2][:, genes], *wanted, rng=rng))
+    if parts[2].shape[1] < wanted[0].sum():
         return None
-    none = swap_edges(none, able[2][:, chosen], rng=rng, proposals=SWAPS_PER_EDGE)
-    whole = np.concatenate([taken, none], axis=1)
-    return _Edges(whole[0], chosen[whole[1]])
+    swapped = [
+        swap_edges(e, a[:, genes], rng=rng, proposals=SWAPS_PER_EDGE) for e, a in zip(parts, able, strict=True)
+    ]
+    whole = np.concatenate(swapped, axis=1)
+    return _Edges(whole[0], genes[whole[1]], n_moved / whole.shape[1])
 
 
 def _deal_labels(n: int, each: int, settings: FairDesign, rng: np.random.Generator) -> np.ndarray:
@@ -222,14 +270,15 @@ def _seat(
     return np.concatenate(chosen), np.concatenate(counts)
 
 
-def _notes(labels: Labels, edges: _Edges, shape: _Shape, settings: FairDesign) -> tuple[str, ...]:
+def _notes(edges: _Edges, degrees: _Degrees, settings: FairDesign) -> tuple[str, ...]:
     notes = []
-    if (shape.per_pert, shape.per_gene) != (settings.rows_per_perturbation, settings.rows_per_gene):
+    if degrees != (settings.rows_per_perturbation, settings.rows_per_gene):
         notes.append(
-            f"{shape.per_pert} rows a perturbation and {shape.per_gene} a gene instead of "
+            f"{degrees.pert} rows a perturbation and {degrees.gene} a gene instead of "
             f"{settings.rows_per_perturbation} and {settings.rows_per_gene}, as more do not fit"
         )
-    share = np.mean(np.abs(labels.call[edges.pert, edges.gene]) == 1)
-    if abs(share - settings.moved_share) > NOTED:
-        notes.append(f"{share:.1%} of rows move instead of {settings.moved_share:.1%}: no more can be matched")
+    if abs(edges.moved_share - settings.moved_share) > NOTED:
+        notes.append(
+            f"{edges.moved_share:.1%} of rows move instead of {settings.moved_share:.1%}: no more can be matched"
+        )
     return tuple(notes)

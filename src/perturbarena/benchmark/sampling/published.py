@@ -20,9 +20,10 @@ from perturbarena.stats.structure import TOP_PER_PERTURBATION
 class PublishedDesign(BaseModel):
     """Settings of :func:`draw_published`; the default is the published value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    name: Literal["published"] = "published"
+    name: Literal["bioreasoning-2026"] = "bioreasoning-2026"
+    """How questions are drawn: fair or bioreasoning-2026."""
     top: Annotated[int, Field(ge=1, le=10_000)] = TOP_PER_PERTURBATION
     """Most moved genes asked of a perturbation: those of the lowest FDR."""
 

@@ -7,17 +7,17 @@ repeat the draws, an entrant could tell from which random numbers a hidden row c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from perturbarena.benchmark.labels import Effects, Labels, label_effects
-from perturbarena.benchmark.sampling.fair import FairDesign, draw_fair
+from perturbarena.benchmark.sampling.fair import FairDesign, draw_fair_together
 from perturbarena.benchmark.sampling.pairs import Pairs
 from perturbarena.benchmark.sampling.published import draw_published
-from perturbarena.benchmark.splits import SPLITS, TEST, VALIDATION, Splits, split_labels
+from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION, Splits, split_labels
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
 from perturbarena.workflows.build.settings import BuildSettings
@@ -91,27 +91,32 @@ def draw_questions(
     _check_ids(labels)
     splits = split_labels(labels, settings.splits, rng=np.random.default_rng(seeds["splits"]), groups=groups)
     rows, notes = {}, {}
-    for split, sequence in zip(SPLITS, seeds["sampling"].spawn(len(SPLITS)), strict=True):
-        block = labels.block(splits.pert == split, splits.gene == split)
-        pairs = _draw(block, settings, split, np.random.default_rng(sequence))
-        rows[split], notes[split] = _by_id(pairs.questions(block)), pairs.notes
+    for together, sequence in zip(((TRAIN,), HIDDEN), seeds["sampling"].spawn(2), strict=True):
+        blocks = [splits.block(labels, split) for split in together]
+        drawn = _draw(blocks, settings, together, np.random.default_rng(sequence))
+        for split, block, pairs in zip(together, blocks, drawn, strict=True):
+            rows[split], notes[split] = _by_id(pairs.questions(block)), pairs.notes
     return Drawn(labels, splits, rows, notes, left_out, len(effects.genes) - len(labels.genes))
 
 
-def _draw(block: Labels, settings: BuildSettings, split: str, rng: np.random.Generator) -> Pairs:
+def _draw(
+    blocks: Sequence[Labels], settings: BuildSettings, splits: tuple[str, ...], rng: np.random.Generator
+) -> list[Pairs]:
+    """The pairs of blocks that will stand in one file."""
     try:
         if isinstance(settings.design, FairDesign):
-            pairs = draw_fair(block, settings.design, rng=rng)
+            drawn = draw_fair_together(blocks, settings.design, rng=rng)
         else:
-            pairs = draw_published(block, settings.design, rng=rng)
+            drawn = [draw_published(block, settings.design, rng=rng) for block in blocks]
     except InputError as error:
-        raise InputError(f"{split}: {error}") from error
-    if not len(pairs.pert):
-        raise InputError(
-            f"{split}: no pair of its {len(block.perturbations)} perturbations and {len(block.genes)} genes can "
-            "be asked; a larger screen or larger shares for this split are needed"
-        )
-    return pairs
+        raise InputError(f"{' and '.join(splits)}: {error}") from error
+    for split, block, pairs in zip(splits, blocks, drawn, strict=True):
+        if not len(pairs.pert):
+            raise InputError(
+                f"{split}: no pair of its {len(block.perturbations)} perturbations and {len(block.genes)} genes "
+                "can be asked; a larger screen or larger shares for this split are needed"
+            )
+    return drawn
 
 
 def _by_id(rows: LabelledQuestions) -> LabelledQuestions:

@@ -54,24 +54,6 @@ class About(_Settings):
     """Where the screen was published."""
 
 
-class Fair(FairDesign):
-    """The fair design, by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    name: Literal["fair"] = FAIR
-    """How questions are drawn: fair or bioreasoning-2026."""
-
-
-class Published(PublishedDesign):
-    """The published design, by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    name: Literal["bioreasoning-2026"] = PUBLISHED
-    """How questions are drawn: fair or bioreasoning-2026."""
-
-
 class BuildSettings(_Settings):
     """How a question set is made of a screen."""
 
@@ -89,7 +71,7 @@ class BuildSettings(_Settings):
     """Effects to labels."""
     splits: SplitSettings = SplitSettings()
     """Names to train, validation and test."""
-    design: Annotated[Fair | Published, Field(discriminator="name")] = Fair()
+    design: Annotated[FairDesign | PublishedDesign, Field(discriminator="name")] = FairDesign()
     """Which pairs are asked."""
 
 
@@ -126,7 +108,10 @@ def load_settings(
 
 def settings_toml(settings: BuildSettings) -> str:
     """The settings as TOML, every key with its meaning above it; :func:`load_settings` reads it back."""
-    lines = ["# What decides how a question set is made. Keys that are left out keep the design's preset."]
+    lines = [
+        "# What decides how a question set is made. Keys that are left out keep the design's preset.",
+        f'# "{ALL}" stands for None: no limit.',
+    ]
     lines += _table(settings, ())
     return "\n".join(lines) + "\n"
 

@@ -110,6 +110,13 @@ def effects_of(table: AnnData, source: str) -> Effects:
     )
 
 
+def reasons_of(table: AnnData) -> dict[str, str]:
+    """Why a perturbation was not estimated, where the table says so."""
+    if "reason" not in table.obs.columns:
+        return {}
+    return dict(zip(map(str, table.obs_names), map(str, table.obs["reason"]), strict=True))
+
+
 def effects_record(table: AnnData) -> dict[str, Any]:
     """What an effect table says of its making: settings, prior, control cells, version."""
     stored = dict(table.uns.get("perturbarena", {}))

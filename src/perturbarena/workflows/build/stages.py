@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,7 +18,7 @@ import pandas as pd
 
 from perturbarena import __version__
 from perturbarena.benchmark import QuestionSet, audit_questions
-from perturbarena.benchmark.ceiling import ceilings_of
+from perturbarena.benchmark.ceiling import Ceilings, ceilings_of
 from perturbarena.benchmark.power import measure_power
 from perturbarena.benchmark.splits import TEST, TRAIN
 from perturbarena.challenge.formats import sha256
@@ -30,7 +31,14 @@ from perturbarena.workflows.build.nulls import null_calibration
 from perturbarena.workflows.build.questions import HIDDEN, Drawn, draw_questions, streams
 from perturbarena.workflows.build.record import Findings, make_record, rounded
 from perturbarena.workflows.build.settings import BuildSettings
-from perturbarena.workflows.build.source import ScreenColumns, Source, effects_of, effects_record, read_groups
+from perturbarena.workflows.build.source import (
+    ScreenColumns,
+    Source,
+    effects_of,
+    effects_record,
+    read_groups,
+    reasons_of,
+)
 from perturbarena.workflows.ceiling import measure_ceilings
 
 if TYPE_CHECKING:
@@ -112,13 +120,15 @@ class _Run:
     watch: Watch
 
 
-def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _Run) -> dict[str, Any]:
+def _run(
+    plan: BuildPlan, source: Source, groups: Mapping[str, str], folders: Folders, run: _Run
+) -> dict[str, Any]:
     settings = plan.settings
     table = _effects(source, settings, folders, run)
     effects = effects_of(table, str(source.path))
     seeds = streams(plan.seed, effects)
 
-    def stage(name: str, make: Any) -> Any:
+    def stage(name: str, make: Callable[[], Any]) -> Any:
         run.watch.stage(name, kept=folders.kept(f"{name}.json"))
         return folders.keep(name, lambda: rounded(make()))
 
@@ -129,10 +139,7 @@ def _run(plan: BuildPlan, source: Source, groups: Any, folders: Folders, run: _R
         ),
     )
     run.watch.stage("questions", kept=False)
-    reasons = dict(
-        zip(map(str, table.obs_names), map(str, table.obs.get("reason", [""] * table.n_obs)), strict=True)
-    )
-    drawn = draw_questions(effects, settings, seeds=seeds, reasons=reasons, groups=groups)
+    drawn = draw_questions(effects, settings, seeds=seeds, reasons=reasons_of(table), groups=groups)
     findings = Findings(
         nulls=nulls,
         audit=stage("audit", lambda: _audit(drawn, folders, seeds["audit"])),
@@ -195,11 +202,24 @@ def _ceilings(
         return {"not_measured": "switched off (ceilings = false)"}
     rng = np.random.default_rng(seed)
     if source.is_table:
-        return ceilings_of(drawn.labels, drawn.rows, rng=rng).as_json()
-    return measure_ceilings(
+        return _told(ceilings_of(drawn.labels, drawn.rows, rng=rng))
+    found = measure_ceilings(
         source.screen, drawn.labels, drawn.rows, effect_settings=settings.effects, label_settings=settings.labels,
         folder=folders.work, rng=rng, workers=run.workers, progress=run.watch.step,
-    ).as_json()  # fmt: skip
+    )  # fmt: skip
+    return _told(found)
+
+
+def _told(ceilings: Ceilings) -> dict[str, Any]:
+    """Plain values, each split with a sentence for those who repeat no tables."""
+    told = {}
+    for split, found in ceilings.splits.items():
+        kinds = {"a replicate": found.split_half, "means of genes": found.gene_mean}
+        kinds["means of perturbations"] = found.perturbation_mean
+        scores = [f"{kind} {c.score:.3f}" for kind, c in kinds.items() if c is not None and not np.isnan(c.score)]
+        sentence = f"scores reached with hidden knowledge: {', '.join(scores) or 'undefined'}"
+        told[split] = found.as_json() | {"sentence": sentence}
+    return told
 
 
 def _power(drawn: Drawn, seed: np.random.SeedSequence) -> dict[str, Any]:
