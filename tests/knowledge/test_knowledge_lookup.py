@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perturbarena.errors import InputError
+from perturbarena.errors import FormatError, InputError
 from perturbarena.knowledge import (
     GeneFeatures,
     KnowledgeBase,
@@ -122,6 +122,14 @@ def test_a_closed_base_opens_again(base):
     want = everything(base, GENES[0])
     base.close()
     assert everything(base, GENES[0]) == want
+
+
+def test_a_damaged_store_is_told(store, tmp_path):
+    raw = bytearray(store.read_bytes())
+    raw[4096:] = b"\x07" * (len(raw) - 4096)
+    (tmp_path / "kb.sqlite").write_bytes(raw)
+    with pytest.raises(FormatError, match=r"kb.sqlite is (damaged|no knowledge base): "):
+        KnowledgeBase.open(tmp_path / "kb.sqlite")
 
 
 def test_set_vectors_rebuild_the_memberships(base):

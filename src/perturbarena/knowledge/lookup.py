@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from perturbarena.errors import InputError
+from perturbarena.errors import FormatError, InputError
 from perturbarena.knowledge.answers import (
     Answer,
     Essentiality,
@@ -145,6 +145,8 @@ class KnowledgeBase:
         connection = connection or open_store(self.path)
         try:
             yield connection
+        except sqlite3.DatabaseError as error:
+            raise FormatError(f"{self.path} is damaged: {error}") from error
         finally:
             with self._lock:
                 keep = len(self._spare) < _SPARE
