@@ -275,7 +275,7 @@ def _manifest(base: KnowledgeBase, *, as_json: bool) -> None:
         return
     table = Table("name", "version", "licence", "rows", "sha256")
     for record in base.sources:
-        hashes = ", ".join(file["sha256"][:12] for file in record.files)
+        hashes = ", ".join(file["sha256"][:12] + ("" if file["pinned"] else " unpinned") for file in record.files)
         table.add_row(record.name, record.version, record.licence, f"{record.rows:,}", hashes)
     console().print(table)
     console().print(f"content: {base.content_hash}", soft_wrap=True)
