@@ -59,7 +59,7 @@ def test_parts_that_have_seen_the_labels_are_doubted():
         "a: DIR on labelled ids",
     ]
     hedged = Predictions(new.id, 0.3 + 0.2 * new.p_up, 0.3 + 0.2 * new.p_down)
-    assert "promise an AUROC of" in doubts("a", rows, known, hedged)[0]
+    assert "where its probabilities on new ids promise 0.5" in doubts("a", rows, known, hedged)[0]
 
 
 def test_what_a_part_is_worth_in_words():

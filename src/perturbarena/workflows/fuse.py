@@ -21,8 +21,8 @@ ROUNDING: Final = 1e-6
 """How far two probabilities may sum beyond 1, as in the published metric."""
 TOO_GOOD: Final = 0.95
 """An AUROC above this is above what held-out screens of the same cells reach: the labels were seen."""
-SURER: Final = 0.10
-"""By how much the AUROC that a part's own probabilities promise may be higher on labelled than on new rows."""
+SURPRISE: Final = 0.10
+"""By how much an AUROC on labelled rows may exceed what a part's own probabilities promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +129,19 @@ def doubts(name: str, rows: LabelledQuestions, known: Predictions, new: Predicti
     """Why a part's answers to labelled rows look as if it had seen the labels, one text a head; mostly none.
 
     An AUROC beyond ``TOO_GOOD`` is one reason. The other: were its probabilities right, they would give an
-    AUROC by themselves, and that should not depend on whether rows are labelled; a part that is surer there by
-    more than ``SURER`` has learned them.
+    AUROC by themselves, best told on new rows; a part that does better than it promises by more than
+    ``SURPRISE`` has learned the labelled rows by heart, or its probabilities are far too modest.
     """
     found = []
-    for head, among, positive in (("DE", slice(None), rows.is_de), ("DIR", rows.is_de, rows.is_up)):
+    where = "labelled" if new is None else "new"
+    for head, among, positive in (("DE", np.ones(len(rows), bool), rows.is_de), ("DIR", rows.is_de, rows.is_up)):
         value = auroc(positive[among], head_scores(known, head)[among])
-        text = f"{name}: {head} on labelled ids looks in-sample, not out of fold"
+        promised = _promised(head_scores(known if new is None else new, head))
+        text = f"{name}: {head} on labelled ids looks in-sample, not out of fold: AUROC {value:.3f}"
         if value > TOO_GOOD:
-            found.append(f"{text}: AUROC {value:.3f}")
-        elif new is not None:
-            promised = [_promised(head_scores(part, head)) for part in (known, new)]
-            if promised[0] - promised[1] > SURER:
-                found.append(
-                    f"{text}: its probabilities promise an AUROC of {promised[0]:.3f} there and of "
-                    f"{promised[1]:.3f} on new ids"
-                )
+            found.append(text)
+        elif value - promised > SURPRISE:
+            found.append(f"{text}, where its probabilities on {where} ids promise {promised:.3f}")
     return found
 
 
