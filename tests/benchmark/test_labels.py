@@ -52,7 +52,7 @@ def test_weak_perturbations_are_left_out_and_listed():
     )
     labels = label_effects(table, ALL.model_copy(update={"min_degs": 2}))
     assert labels.perturbations.tolist() == ["a"]
-    assert labels.left_out == {"b": "1 moved genes, fewer than 2", "c": "not estimated"}
+    assert labels.left_out == {"b": "1 moved gene, fewer than 2", "c": "not estimated"}
     with pytest.raises(InputError, match="no perturbation moves 9 genes; the strongest, a, moves 2"):
         label_effects(table, LabelSettings())
 

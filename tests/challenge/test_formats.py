@@ -163,7 +163,7 @@ def test_what_is_no_table(tmp_path, content, name, message):
         read_table(path, required=("id", "label"))
     with pytest.raises(FormatError, match="no such file"):
         read_table(tmp_path / "nothing.csv")
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="is a folder; a file is needed"):
         read_table(tmp_path)
 
 

@@ -34,7 +34,7 @@ def test_a_csv_goes_in_and_out(here, capsys):
     out = json.loads(capsys.readouterr().out)
     assert "organiser/solution.csv" in out["organiser"]
     assert all(name.startswith("data/") for name in out["public"])
-    assert run([*export, "huggingface", "-o", "h"]) == 0
+    assert run(["benchmark", "export", "bench", "--to", "huggingface", "-o", "h"]) == 0
     assert "data/test-00000-of-00001.parquet" in capsys.readouterr().out
     assert (
         run(
@@ -98,6 +98,7 @@ def test_perturbqa(here, capsys):
         (["import", "csv", "my.csv", "-o", "b"], "needs the column pert for pert (--map pert=…)"),
         (["import", "csv", "my.csv", *MAP, "-o", "b"], "3 hidden rows have labels"),
         (["export", "bench", "--to", "kaggle", "-o", "k"], "--truth"),
+        (["export", "bench", "--truth", "truth", "--to", "huggingface", "-o", "k"], "leave --truth out"),
         (["export", "nowhere", "--to", "huggingface", "-o", "k"], "no such file"),
     ],
 )

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from perturbarena.challenge.records import DOWN, NONE, UP
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 from perturbarena.stats.fdr import MAX_FDR, MIN_ABS_LOG2FC, moved_genes
 
@@ -109,14 +110,19 @@ def label_effects(effects: Effects, settings: LabelSettings | None = None) -> La
     if not kept.any():
         strongest = int(np.argmax(n_moved))
         raise InputError(
-            f"no perturbation moves {settings.min_degs} genes; the strongest, {effects.perturbations[strongest]}, "
-            f"moves {n_moved[strongest]}: more cells a perturbation, or a lower min_degs, are needed"
+            f"no perturbation moves {counted(settings.min_degs, 'gene')}; the strongest, "
+            f"{effects.perturbations[strongest]}, moves {n_moved[strongest]}: "
+            "more cells a perturbation, or a lower min_degs, are needed"
         )
     left_out = {
-        str(name): "not estimated" if np.isnan(row).all() else f"{n} moved genes, fewer than {settings.min_degs}"
+        str(name): _reason(n, settings.min_degs) if np.isfinite(row).any() else "not estimated"
         for name, n, row in zip(effects.perturbations[~kept], n_moved[~kept], fdr[~kept], strict=True)
     }
     return Labels(effects.perturbations[kept], genes, call[kept], log2fc[kept], fdr[kept], left_out)
+
+
+def _reason(n_moved: int, least: int) -> str:
+    return f"{counted(n_moved, 'moved gene')}, fewer than {least}"
 
 
 def call_effects(log2fc: np.ndarray, fdr: np.ndarray, settings: LabelSettings) -> np.ndarray:

@@ -34,6 +34,10 @@ READ_AS_MISSING: Final = frozenset(
 """Words that a CSV reader with pandas' defaults takes for a missing value."""
 
 
+def _no_file(path: Path) -> str:
+    return f"{path} is a folder; a file is needed" if path.is_dir() else f"no such file: {path}"
+
+
 def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV file (``.gz`` too) as text columns.
 
@@ -69,7 +73,7 @@ def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFram
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each record with the number of the line where it begins; blank lines are passed over."""
     if not path.is_file():
-        raise FormatError(f"no such file: {path}")
+        raise FormatError(_no_file(path))
     try:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
@@ -114,7 +118,7 @@ def read_inferred(path: Path | str) -> pd.DataFrame:
 def _read_csv(path: Path | str, **options: Any) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
-        raise FormatError(f"no such file: {path}")
+        raise FormatError(_no_file(path))
     try:
         return pd.read_csv(path, **options)
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perturbarena.challenge.words import counted
 from perturbarena.cli import benchmark_build, benchmark_exchange, benchmark_power
 from perturbarena.cli.output import console, print_json, progress_console
 
@@ -91,7 +92,10 @@ def _print(found: Audit, *, title: str) -> None:
     _print_checks(found.checks, out)
     for sentence in dict.fromkeys(f"{f.rows}: {f.sentence}" for f in found.findings if f.verdict == "leak"):
         out.print(f"[red]leak[/] {sentence}", soft_wrap=True)
-    out.print(f"{found.leaks} leaks. Verdicts rest on intervals widened for the number of attacks.", style="dim")
+    out.print(
+        f"{counted(found.leaks, 'leak')}. Verdicts rest on intervals widened for the number of attacks.",
+        style="dim",
+    )
 
 
 def _print_checks(checks: Sequence[Check], out: Console) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perturbarena.challenge.words import counted
 from perturbarena.cli.output import console, print_json, progress_console
 from perturbarena.cli.screen_options import (
     BatchColumn,
@@ -181,7 +182,9 @@ def _sentences(record: dict[str, Any]) -> list[str]:
 
     nulls, leaks, power = record["null_calibration"], record["audit"]["leaks"], record["power"]["test"]
     lines = [f"[yellow]note[/] {split}: {escape(n)}" for split, notes in record["notes"].items() for n in notes]
-    lines.append(f"{len(record['left_out_perturbations'])} perturbations left out (reasons in benchmark.json)")
+    lines.append(
+        f"{counted(len(record['left_out_perturbations']), 'perturbation')} left out (reasons in benchmark.json)"
+    )
     if "not_measured" in nulls:
         lines.append(f"[yellow]nulls not measured:[/] {escape(nulls['not_measured'])}")
     else:
@@ -189,7 +192,7 @@ def _sentences(record: dict[str, Any]) -> list[str]:
         told = "undefined" if fdr is None else f"{fdr:.2%}"
         state = "clean" if nulls["clean"] else "[yellow]not clean: p-values are too small[/]"
         lines.append(f"{nulls['nulls']:,} nulls: empirical FDR {told}, {state}")
-    lines.append(f"audit: [{'red' if leaks else 'green'}]{leaks} leaks[/]")
+    lines.append(f"audit: [{'red' if leaks else 'green'}]{counted(leaks, 'leak')}[/]")
     if "not_measured" in record["ceilings"]:
         lines.append(f"[yellow]ceilings not measured:[/] {escape(record['ceilings']['not_measured'])}")
     if "not_measured" in power:

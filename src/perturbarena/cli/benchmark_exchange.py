@@ -136,6 +136,8 @@ def export(
             raise InputError("a Kaggle export needs the hidden rows' labels for its solution file (--truth)")
         exported = export_kaggle(bench, truth, output, challenge=load_challenge(rules))
     else:
+        if truth is not None:
+            raise InputError("a Hugging Face export takes no labels of hidden rows; leave --truth out")
         exported = export_huggingface(bench, output)
     if as_json:
         print_json(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perturbarena.challenge.words import counted
 from perturbarena.cli.output import console, print_json
 from perturbarena.cli.score_full import print_account
 from perturbarena.errors import InputError
@@ -118,12 +119,16 @@ def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:
     from rich.table import Table
 
     rows = f"{result.n:,} rows, {result.n_de:,} moved"
-    left_out = f", {result.n_rows_left_out:,} rows left out" if result.n_rows_left_out else ""
+    left_out = f", {counted(result.n_rows_left_out, 'row')} left out" if result.n_rows_left_out else ""
     lines = (
         ("score", "[b]Score[/]  mean of DE and DIR", rows),
         ("de_auroc", "[b]DE[/]  moved or not, as published", rows),
         ("dir_auroc", "[b]DIR[/]  up or down", f"{result.n_de:,} moved rows, {result.n_up:,} up"),
-        ("de_within_strata", "[b]DE[/]  within strata", f"{result.n_strata:,} strata{left_out}"),
+        (
+            "de_within_strata",
+            "[b]DE[/]  within strata",
+            f"{counted(result.n_strata, 'stratum', 'strata')}{left_out}",
+        ),
         ("de_within_gene", "[b]DE[/]  within genes", f"{result.n_pairs:,} pairs"),
     )
     table = Table("measure", box=box.SIMPLE_HEAD, title=f"[b]{title}[/]", title_justify="left", pad_edge=False)
@@ -139,9 +144,10 @@ def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:
     out = console()
     out.print(table)
     if result.variances:
-        drawn = f"{result.n_perts:,} perturbations and {result.n_genes:,} genes"
+        drawn = f"{counted(result.n_perts, 'perturbation')} and {counted(result.n_genes, 'gene')}"
         out.print(f"Intervals are two-way, over {drawn}; {resamples:,} resamples each way.", style="dim")
-    out.print(LEAK_NOTE, style="dim")
+    if result.n_strata != 1:
+        out.print(LEAK_NOTE, style="dim")
     for reason, names in _by_reason(result).items():
         out.print(f"[yellow]no {', '.join(names)}:[/] {reason}")
 

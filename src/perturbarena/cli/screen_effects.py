@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from perturbarena.challenge.words import counted
 from perturbarena.cli.output import console, print_json, progress_bar
 from perturbarena.cli.screen_fit import (
     Cluster,
@@ -123,6 +124,10 @@ def effects(
         print_json(_summary(table) | {"output": str(output)})
     else:
         _print_effects(table, output)
+        if figure is not None:
+            from rich.markup import escape
+
+            console().print(f"figure: [b]{escape(str(figure))}[/]", soft_wrap=True)
 
 
 def _summary(table: AnnData) -> dict[str, Any]:
@@ -149,12 +154,13 @@ def _plain(value: Any) -> Any:
 
 def _print_effects(table: AnnData, output: Path) -> None:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     out, summary = console(), _summary(table)
     out.print(
         f"[b]{summary['estimated']}[/] of {summary['perturbations']} perturbations × {table.n_vars:,} genes, "
-        f"against {summary['control_cells']:,} control cells"
+        f"against {counted(summary['control_cells'], 'control cell')}"
     )
     prior = summary["prior"]
     out.print(
@@ -174,4 +180,4 @@ def _print_effects(table: AnnData, output: Path) -> None:
     out.print(shown)
     for name, reason in summary["left_out"].items():
         out.print(f"[yellow]left out[/] {name}: {reason}")
-    out.print(f"written to [b]{output}[/]")
+    out.print(f"written to [b]{escape(str(output))}[/]", soft_wrap=True)

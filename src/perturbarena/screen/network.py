@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import special
 
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ def _strength(
     reachable = called(RANGE)
     if reachable < 2:
         raise InputError(
-            f"hardly an effect could be called with {settings.cells_per_perturbation} cells a perturbation and "
-            f"{settings.counts_per_gene:g} counts a gene and cell; more cells, genes or counts are needed"
+            "hardly an effect could be called with "
+            f"{counted(settings.cells_per_perturbation, 'cell')} a perturbation and {settings.counts_per_gene:g} "
+            "counts a gene and cell; more cells, genes or counts are needed"
         )
     low, high = -RANGE, RANGE
     for _ in range(STEPS):

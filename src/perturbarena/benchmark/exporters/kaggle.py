@@ -12,6 +12,7 @@ from perturbarena.challenge.describe import markdown_table
 from perturbarena.challenge.formats import READ_AS_MISSING
 from perturbarena.challenge.records import LABELS, Questions
 from perturbarena.challenge.rules import Challenge, Column, Track
+from perturbarena.challenge.words import counted
 
 
 def data_description(folder: QuestionFolder, challenge: Challenge, *, samples: dict[str, str]) -> str:
@@ -32,8 +33,8 @@ def data_description(folder: QuestionFolder, challenge: Challenge, *, samples: d
                 *((f"`{file}`", f"{len(folder.hidden):,}", f"track {track}") for track, file in samples.items()),
             ],
         ),
-        f"Training labels: {counts}. Shared by training and test rows: {shared[0]:,} perturbations, "
-        f"{shared[1]:,} target genes.",
+        f"Training labels: {counts}. Shared by training and test rows: {counted(shared[0], 'perturbation')}, "
+        f"{counted(shared[1], 'target gene')}.",
         "## Labels",
         markdown_table(
             ("Label", "Meaning"),
@@ -97,4 +98,4 @@ def _reading(folder: QuestionFolder) -> str:
 
 def _shape(questions: Questions) -> str:
     perts, genes = len(set(questions.pert)), len(set(questions.gene))
-    return f"{len(questions):,} ({perts:,} perturbations, {genes:,} genes)"
+    return f"{len(questions):,} ({counted(perts, 'perturbation')}, {counted(genes, 'gene')})"

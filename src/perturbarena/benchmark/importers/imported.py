@@ -26,6 +26,7 @@ from perturbarena.benchmark.folders import (
 )
 from perturbarena.challenge.formats import sha256, write_json, write_labelled, write_questions, write_table
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Questions
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 
 
@@ -133,7 +134,7 @@ def card(imported: Imported) -> str:
 
 def _shape(questions: Questions) -> str:
     perts, genes = len(set(questions.pert)), len(set(questions.gene))
-    return f"{len(questions):,} rows, {perts:,} perturbations, {genes:,} genes"
+    return f"{counted(len(questions), 'row')}, {counted(perts, 'perturbation')}, {counted(genes, 'gene')}"
 
 
 def _paragraphs(lines: list[str]) -> str:

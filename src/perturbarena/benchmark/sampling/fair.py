@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from perturbarena.benchmark.labels import CALL_DOWN, CALL_NONE, CALL_UP, Labels
 from perturbarena.benchmark.sampling.matching import margins_matching, swap_edges
 from perturbarena.benchmark.sampling.pairs import Pairs
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 
 CODES: Final = (CALL_UP, CALL_DOWN, CALL_NONE)
@@ -89,7 +90,9 @@ def draw_fair_together(
     if best is not None:
         edges, degrees = best
         return [Pairs(u[e.pert], e.gene, _notes(e, degrees, settings)) for u, e in zip(usable, edges, strict=True)]
-    names = ", ".join(f"{len(b.perturbations)} perturbations × {len(b.genes)} genes" for b in blocks)
+    names = ", ".join(
+        f"{counted(len(b.perturbations), 'perturbation')} × {counted(len(b.genes), 'gene')}" for b in blocks
+    )
     raise InputError(
         f"{names} have too few clear pairs for a question set in which every perturbation and every gene has as "
         "many rows as any other"

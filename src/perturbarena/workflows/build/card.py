@@ -8,6 +8,7 @@ from typing import Any, Final
 from perturbarena.benchmark.splits import SPLITS, TEST, TRAIN
 from perturbarena.challenge.describe import markdown_table
 from perturbarena.challenge.records import LABELS
+from perturbarena.challenge.words import counted
 
 NOT_STATED: Final = "not stated"
 ABOUT: Final = {
@@ -110,7 +111,7 @@ def _labels(record: Mapping[str, Any]) -> Iterator[str]:
         ],
     )
     left_out = record["left_out_perturbations"]
-    yield f"{len(left_out)} perturbations are left out, each with its reason in `benchmark.json`."
+    yield f"{counted(len(left_out), 'perturbation')} left out; `benchmark.json` has the reasons."
     noise = record["label_noise"].items()
     told = ", ".join(f"{split} {found['wrong_direction_expected']:.1%}" for split, found in noise)
     yield (
@@ -172,8 +173,8 @@ def _sampling(record: Mapping[str, Any]) -> Iterator[str]:
 def _audit(audit: Mapping[str, Any]) -> Iterator[str]:
     yield "## Audit"
     yield (
-        f"How far the set's own shape, order and labels answer it, without biology: **{audit['leaks']} leaks**. "
-        "A verdict rests on an interval widened for the number of attacks."
+        "How far the set's own shape, order and labels answer it, without biology: "
+        f"**{counted(audit['leaks'], 'leak')}**. A verdict rests on an interval widened for the number of attacks."
     )
     findings = []
     for f in audit["findings"]:

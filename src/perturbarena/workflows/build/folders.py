@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from perturbarena.benchmark.folders import RECORD, SOLUTION
 from perturbarena.challenge.formats import sha256, write_json
 from perturbarena.errors import InputError
 
-RECORD: Final = "benchmark.json"
-SOLUTION: Final = "solution.csv"
 AUDIT_FIGURE: Final = "audit.svg"
 HASH_SHOWN: Final = 12
 

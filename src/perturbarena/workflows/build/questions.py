@@ -19,6 +19,7 @@ from perturbarena.benchmark.sampling.pairs import Pairs
 from perturbarena.benchmark.sampling.published import draw_published
 from perturbarena.benchmark.splits import TEST, TRAIN, VALIDATION, Splits, split_labels
 from perturbarena.challenge.records import LabelledQuestions, Questions
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 from perturbarena.workflows.build.settings import BuildSettings
 
@@ -113,8 +114,9 @@ def _draw(
     for split, block, pairs in zip(splits, blocks, drawn, strict=True):
         if not len(pairs.pert):
             raise InputError(
-                f"{split}: no pair of its {len(block.perturbations)} perturbations and {len(block.genes)} genes "
-                "can be asked; a larger screen or larger shares for this split are needed"
+                f"{split}: no pair of its {counted(len(block.perturbations), 'perturbation')} and "
+                f"{counted(len(block.genes), 'gene')} can be asked; a larger screen "
+                "or larger shares for this split are needed"
             )
     return drawn
 
