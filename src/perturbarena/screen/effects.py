@@ -161,7 +161,19 @@ class Prepared:
 
 
 def prepare(screen: Screen, settings: EffectSettings) -> Prepared:
-    """Choose cells and genes."""
+    """Choose cells and genes.
+
+    Raises
+    ------
+    InputError
+        If there are fewer control cells than a perturbation needs: every effect would be unclear.
+    """
+    found = int(screen.is_control.sum())
+    if found < settings.min_cells:
+        raise InputError(
+            f"{screen.source}: at least {settings.min_cells} control cells are needed, as many as of a "
+            f"perturbation (min_cells); got {found} ({screen.control!r})"
+        )
     design = design_screen(
         screen,
         min_cells=settings.min_cells,

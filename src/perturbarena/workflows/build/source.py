@@ -14,7 +14,7 @@ import numpy as np
 
 from perturbarena.benchmark.labels import Effects
 from perturbarena.challenge.formats import read_table, sha256
-from perturbarena.errors import FormatError, InputError
+from perturbarena.errors import FormatError
 from perturbarena.screen import Screen, read_screen
 from perturbarena.screen.parts import open_parts
 from perturbarena.screen.table import LAYERS
@@ -68,21 +68,6 @@ class Source:
     def screen(self) -> Screen:
         """The screen, checked."""
         return read_screen(self.path, **asdict(self.columns))
-
-    def require_controls(self, least: int) -> None:
-        """Refuse a screen with fewer control cells than a perturbation needs: its effects would all be unclear.
-
-        Raises
-        ------
-        InputError
-            If there are fewer.
-        """
-        found = int(self.screen.is_control.sum())
-        if found < least:
-            raise InputError(
-                f"{self.path}: at least {least} control cells are needed (effects.min_cells); got {found} "
-                f"({self.columns.control!r} under {self.columns.perturbation!r})"
-            )
 
     def as_json(self) -> dict[str, Any]:
         """The file's name, what it is, its hash, and where in it things stand."""

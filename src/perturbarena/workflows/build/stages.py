@@ -173,7 +173,6 @@ def _effects(source: Source, settings: BuildSettings, folders: Folders, run: _Ru
     if source.is_table:
         return read_effect_table(source.path)
     if not kept.exists():
-        source.require_controls(settings.effects.min_cells)
         table = estimate_effects(
             source.screen, settings=settings.effects, workers=run.workers, checkpoint=kept, progress=run.watch.step
         )
