@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Predictions
+from perturbarena.challenge.words import counted
 from perturbarena.evaluation import MEASURES, ScoreResult, measure, score_strict
 from perturbarena.evaluation.curves import roc_curve
 from perturbarena.evaluation.detail import detail
@@ -66,11 +67,13 @@ class Price(NamedTuple):
 
 def measure_lines(result: ScoreResult) -> list[MeasureLine]:
     """Every measure with what it rests on."""
+    n_left_out = result.n_rows_left_out
+    left_out = f", {counted(n_left_out, 'question')} left out" if n_left_out else ""
     of = {
         "score": f"{result.n:,} questions",
         "de_auroc": f"{result.n:,} questions, {result.n_de:,} moved",
-        "de_within_strata": f"{result.n_strata:,} strata, {result.n_rows_left_out:,} questions left out",
-        "de_within_gene": f"{result.n_pairs:,} pairs",
+        "de_within_strata": f"{counted(result.n_strata, 'stratum', 'strata')}{left_out}",
+        "de_within_gene": counted(result.n_pairs, "pair"),
         "dir_auroc": f"{result.n_de:,} moved, {result.n_up:,} up",
     }
     assert set(NAMES) == set(MEASURES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from perturbarena.challenge.words import counted
 from perturbarena.errors import InputError
 from perturbarena.report import VolcanoPanel, draw_volcanoes
 from perturbarena.stats.fdr import moved_genes
@@ -50,6 +51,6 @@ def volcano_figure(
         strongest = [g for g in np.argsort(-strength, kind="stable").tolist() if moved[row, g]][:NAMED]
         labels = [(str(table.var_names[g]), float(log2fc[row, g]), float(strength[g])) for g in strongest]
         n = int(moved[row].sum())
-        heading = f"{name}: {n} gene{'' if n == 1 else 's'}"
+        heading = f"{name}: {counted(n, 'gene')}"
         panels.append(VolcanoPanel(heading, log2fc[row], strength, moved[row], labels))
     draw_volcanoes(path, panels=panels, title=title)
