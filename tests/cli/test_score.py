@@ -106,6 +106,7 @@ def test_every_published_refusal_word_for_word(golden, tmp_path, capsys):
         (["--track", "D"], "has the tracks A, B, C; got 'D'"),
         (["--challenge", "nowhere"], "no challenge is named 'nowhere'"),
         (["--questions", "nowhere.csv"], "no such file: nowhere.csv"),
+        (["--usage", "Hidden"], "'--usage': 'Hidden' is not one of 'Public', 'Private'"),
     ],
 )
 def test_wrong_options_are_told_in_one_line(files, capsys, options, message):
@@ -121,6 +122,18 @@ def test_the_table_for_people(files, capsys):
     for words in ("Score", "within strata", "within genes", "95 % interval", "200 rows", "15 perturbations"):
         assert words in out
     assert "how many rows a gene has" in out.replace("\n", " ")
+
+
+def test_a_measure_that_stands_in_two_tables_has_one_interval(files, capsys):
+    found = json.loads(run(files, capsys, "--json", "--full", "--resamples", "50")[1])
+    again = found["full"]["measures"]["de_within_gene"]
+    assert again["value"] == found["de_within_gene"]
+    assert again["interval"] == found["intervals"]["de_within_gene"]
+
+
+def test_what_is_missing_is_named_for_people(files, capsys):
+    out = run(files, capsys, "--resamples", "0")[1].replace("\n", " ")
+    assert "no interval of score, DE, DIR, DE within strata, DE within genes: no resamples were asked for" in out
 
 
 def test_the_kaggle_metric_is_written(tmp_path, capsys):

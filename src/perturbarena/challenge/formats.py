@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
+from perturbarena.challenge.words import counted
 from perturbarena.errors import FormatError, InputError
 
 READ_AS_MISSING: Final = frozenset(
@@ -57,7 +58,8 @@ def read_table(path: Path | str, *, required: Sequence[str] = ()) -> pd.DataFram
             rows.append(cells)
         else:
             raise FormatError(
-                f"{path}: every line needs {len(header)} cells as the header has; got {len(cells)} (line {line})"
+                f"{path}: every line needs {counted(len(header), 'cell')} as the header has; "
+                f"got {len(cells)} (line {line})"
             )
     if not header:
         raise FormatError(f"{path} is empty; a header line is needed")

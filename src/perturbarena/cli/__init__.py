@@ -43,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except TyperException as error:
-        return _refuse(error.format_message(), argv)
+        return _refuse(error.format_message().replace("Value error, ", ""), argv)
     except PerturbarenaError as error:
         return _refuse(str(error), argv)
     except BrokenPipeError:

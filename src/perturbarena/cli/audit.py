@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
 
 if TYPE_CHECKING:
     from perturbarena.submission.audit import Audit
@@ -64,6 +64,7 @@ def audit(
         raise InputError(f"--html and --review are for one submission; got {len(files)}")
     if review is None and (rubric is not None or base_url is not None):
         raise InputError("--rubric and --base-url go with --review MODEL")
+    spare_inputs((html,), (*files, questions, rubric))
     rules = load_challenge(challenge)
     found = audit_submissions(
         files, challenge=rules, track=track, questions=read_questions(questions), against=_zips(against),
@@ -109,6 +110,8 @@ def _print(audit: Audit) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from perturbarena.challenge.words import counted
+
     out = console()
     styles = {"severe": "bold red", "warning": "yellow", "note": "dim"}
     if audit.findings:
@@ -117,7 +120,8 @@ def _print(audit: Audit) -> None:
             rows = ", ".join(f.rows[:2]) + (", …" if len(f.rows) > 2 else "")
             table.add_row(Text(f.severity, styles[f.severity]), Text(f.rule), Text(f.message), Text(rows))
         out.print(table)
-    counts = ", ".join(f"{n} {severity}" for severity, n in audit.counts.items())
+    n = audit.counts
+    counts = f"{n['severe']:,} severe, {counted(n['warning'], 'warning')}, {counted(n['note'], 'note')}"
     out.print(f"{audit.case.path}: {counts}; people decide what it means", markup=False, soft_wrap=True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perturbarena.cli.output import console, print_json
+from perturbarena.cli.output import console, print_json, spare_inputs
 from perturbarena.cli.score import DEFAULT_CHALLENGE, Usage
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def compare(
     from perturbarena.evaluation import compare as compare_answers
     from perturbarena.evaluation import read_answered
 
+    spare_inputs((figure,), (*predictions, truth, questions))
     answered = read_answered(
         predictions,
         truth,
@@ -219,7 +220,11 @@ def _text(usage: Usage | None) -> str | None:
 
 def _bounds(c: Contrast) -> str:
     interval = c.difference.interval
-    return "–" if interval is None else f"{interval.low:+.3f} … {interval.high:+.3f}"
+    return "–" if interval is None else f"{_signed(interval.low)} … {_signed(interval.high)}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}"  # the sum turns -0.0 into 0.0
 
 
 def _number(value: float, form: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perturbarena.cli import gene_features
-from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
 from perturbarena.cli.score import print_score
 
 app = typer.Typer(no_args_is_help=True, help="Answer labelled questions out of fold, doubly disjoint.")
@@ -44,6 +44,7 @@ def transfer(
     from perturbarena.evaluation import score_strict
     from perturbarena.workflows.crossval import cross_validate_transfer
 
+    spare_inputs((output,), (train, features, coexpression))
     rows = read_labelled(train)
     found = gene_features.read(knowledge, features, coexpression, elsewhere)
     with Progress(console=progress_console(), transient=True) as bar:
@@ -64,8 +65,12 @@ def transfer(
         described = {"features": blocks, "notes": list(found.notes), "basis": answers.basis_counts()}
         print_json({"file": str(output)} | settings | described | {"score": result.as_json()})
         return
+    from perturbarena.challenge.words import counted
+
     out = console()
-    out.print(f"[b]{output}[/]: {len(rows):,} rows answered out of fold by {answers.n_fits} fits")
+    out.print(
+        f"[b]{output}[/]: {counted(len(rows), 'row')} answered out of fold by {counted(answers.n_fits, 'fit')}"
+    )
     for line in gene_features.lines(blocks):
         out.print(f"  {line}", soft_wrap=True)
     print_score(result, title=output.name, resamples=N_RESAMPLES)

@@ -143,7 +143,14 @@ def build(
     for s in report.sources:
         examples = ", ".join((s.unmapped_examples or s.kept_examples)[:3])
         table.add_row(
-            s.name, s.kind, f"{s.rows:,}", f"{s.genes:,}", str(s.renamed), str(s.kept), str(s.unmapped), examples
+            s.name,
+            s.kind,
+            f"{s.rows:,}",
+            f"{s.genes:,}",
+            f"{s.renamed:,}",
+            f"{s.kept:,}",
+            f"{s.unmapped:,}",
+            examples,
         )
     console().print(table)
     if report.absent:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from perturbarena.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +18,23 @@ if TYPE_CHECKING:
 def print_json(value: Any) -> None:
     """One JSON document on stdout. NaN and infinity are refused: they are not JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def spare_inputs(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
+    """Refuse, before any work, to write over a file that is read or one that is also written; None is no file.
+
+    Raises
+    ------
+    InputError
+        If a path to write stands among ``inputs`` or twice in ``outputs``.
+    """
+    taken = {path.resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in taken:
+            raise InputError(f"{path} would be overwritten: it is read, or written twice; name another file")
+        taken.add(path.resolve())
 
 
 def console() -> Console:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json
+from perturbarena.cli.output import console, print_json, spare_inputs
 
 if TYPE_CHECKING:
     from perturbarena.tracks import ParseReport
@@ -37,6 +37,7 @@ def parse(
     from perturbarena.challenge.formats import read_table, write_table
     from perturbarena.tracks import parse_answers, parse_report
 
+    spare_inputs((output,), (file,))
     table = read_table(file, required=(column,))
     ids = table["id"] if "id" in table.columns else pd.Series(range(1, len(table) + 1)).astype(str)
     answers = parse_answers(table[column], letters=letters)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perturbarena.cli import gene_features
-from perturbarena.cli.output import console, print_json
+from perturbarena.cli.output import console, print_json, spare_inputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +53,10 @@ def predict(
     Example: perturbarena predict --train train.csv --perts Tlr4,Irf3 --genes Il6,Tnf --knowledge DIR -o out.csv
     """
     from perturbarena.challenge.formats import read_labelled, write_table
+    from perturbarena.challenge.words import counted
     from perturbarena.workflows.predict import answer_transfer, answers_table, evidence_table, most_confident
 
+    spare_inputs((output, evidence), (train, pairs, features, coexpression))
     rows, asked = read_labelled(train), _questions(pairs, perts, genes)
     found = gene_features.read(knowledge, features, coexpression, elsewhere)
     answered = answer_transfer(rows, asked, found.blocks, seed=seed)
@@ -75,7 +77,7 @@ def predict(
         return
     out = console()
     kinds = ", ".join(f"{n:,} {name}" for name, n in answered.basis_counts().items() if n)
-    out.print(f"[b]{output}[/]: {len(asked):,} pairs answered. They rest on the features of: {kinds}")
+    out.print(f"[b]{output}[/]: {counted(len(asked), 'pair')} answered. They rest on the features of: {kinds}")
     if len(best):
         _print_table(best)
     if evidence is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
 from perturbarena.cli.score import Usage
 
 
@@ -55,6 +55,7 @@ def report(
 
     if (price_in is None) != (price_out is None):
         raise InputError("--price-in and --price-out go together")
+    spare_inputs((output,), (*runs, truth, questions, audit, strata))
     price = None if price_in is None or price_out is None else Price(price_in, price_out)
     inputs = ReportInputs(
         truth=truth, questions=questions, benchmark=benchmark, audit=audit, strata=strata,

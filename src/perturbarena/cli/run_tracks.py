@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from perturbarena.cli import gene_features
-from perturbarena.cli.output import console, print_json
+from perturbarena.cli.output import console, print_json, spare_inputs
 
 app = typer.Typer(
     no_args_is_help=True, help="Answer questions: by prompts to a language model, or by the transfer predictor."
@@ -42,6 +42,7 @@ def transfer(
     from perturbarena.challenge.formats import read_labelled, read_questions, write_predictions
     from perturbarena.workflows.predict import answer_transfer
 
+    spare_inputs((output,), (train, questions, features, coexpression))
     rows, asked = read_labelled(train), read_questions(questions)
     found = gene_features.read(knowledge, features, coexpression, elsewhere)
     answered = answer_transfer(rows, asked, found.blocks, seed=seed)

@@ -23,6 +23,15 @@ LEAK_NOTE = (
     "only genes with equally many rows; within genes asks only which knockout moves a gene."
 )
 
+NAMES = {
+    "score": "score",
+    "de_auroc": "DE",
+    "dir_auroc": "DIR",
+    "de_within_strata": "DE within strata",
+    "de_within_gene": "DE within genes",
+}
+"""What the measures are called among people."""
+
 
 class Mode(StrEnum):
     """How unclean input is treated."""
@@ -101,7 +110,7 @@ def score(
         )
         result = measure(answered.rows(), rng=np.random.default_rng(seed), n_resamples=resamples)
         if full:
-            rng = np.random.default_rng([seed, 1])
+            rng = np.random.default_rng(seed)  # the same resamples: DE within genes has one interval, not two
             account = full_account(answered, challenge=rules, strata=strata, rng=rng, n_resamples=resamples)
     if as_json:
         settings = {"mode": mode, "track": track, "usage": usage, "challenge": challenge}
@@ -118,18 +127,15 @@ def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:
     from rich import box
     from rich.table import Table
 
-    rows = f"{result.n:,} rows, {result.n_de:,} moved"
+    rows = f"{counted(result.n, 'row')}, {result.n_de:,} moved"
+    strata = counted(result.n_strata, "stratum", "strata")
     left_out = f", {counted(result.n_rows_left_out, 'row')} left out" if result.n_rows_left_out else ""
     lines = (
         ("score", "[b]Score[/]  mean of DE and DIR", rows),
         ("de_auroc", "[b]DE[/]  moved or not, as published", rows),
-        ("dir_auroc", "[b]DIR[/]  up or down", f"{result.n_de:,} moved rows, {result.n_up:,} up"),
-        (
-            "de_within_strata",
-            "[b]DE[/]  within strata",
-            f"{counted(result.n_strata, 'stratum', 'strata')}{left_out}",
-        ),
-        ("de_within_gene", "[b]DE[/]  within genes", f"{result.n_pairs:,} pairs"),
+        ("dir_auroc", "[b]DIR[/]  up or down", f"{counted(result.n_de, 'moved row')}, {result.n_up:,} up"),
+        ("de_within_strata", "[b]DE[/]  within strata", f"{strata}{left_out}"),
+        ("de_within_gene", "[b]DE[/]  within genes", counted(result.n_pairs, "pair")),
     )
     table = Table("measure", box=box.SIMPLE_HEAD, title=f"[b]{title}[/]", title_justify="left", pad_edge=False)
     table.add_column("AUROC", justify="right")
@@ -148,15 +154,19 @@ def print_score(result: ScoreResult, *, title: str, resamples: int) -> None:
         out.print(f"Intervals are two-way, over {drawn}; {resamples:,} resamples each way.", style="dim")
     if result.n_strata != 1:
         out.print(LEAK_NOTE, style="dim")
-    for reason, names in _by_reason(result).items():
-        out.print(f"[yellow]no {', '.join(names)}:[/] {reason}")
+    for what, reason in _undefined(result):
+        out.print(f"[yellow]no {what}:[/] {reason}")
 
 
-def _by_reason(result: ScoreResult) -> dict[str, list[str]]:
-    """Reasons with what they leave undefined; an interval is not named beside its own measure."""
-    reasons: dict[str, list[str]] = {}
+def _undefined(result: ScoreResult) -> list[tuple[str, str]]:
+    """What has no value or no interval, with the reason; an interval is not named beside its own measure."""
+    values: dict[str, list[str]] = {}
+    intervals: dict[str, list[str]] = {}
     for name, reason in result.unscored.items():
         measure = name.removeprefix("intervals.")
-        if measure == name or measure not in result.unscored:
-            reasons.setdefault(reason, []).append(measure if measure == name else f"interval of {measure}")
-    return reasons
+        if measure == name:
+            values.setdefault(reason, []).append(NAMES[measure])
+        elif measure not in result.unscored:
+            intervals.setdefault(reason, []).append(NAMES[measure])
+    found = [(", ".join(names), reason) for reason, names in values.items()]
+    return found + [(f"interval of {', '.join(names)}", reason) for reason, names in intervals.items()]

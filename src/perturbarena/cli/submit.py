@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
 
 if TYPE_CHECKING:
     from perturbarena.submission import Report
@@ -63,7 +63,7 @@ def pack(
     prompt: Annotated[Path | None, typer.Option(help="The prompt, as text.")] = None,
     tools: Annotated[Path | None, typer.Option(help="Folder with the tools' code.")] = None,
     disclosure: Annotated[
-        Path | None, typer.Option(help="TOML or JSON: ai_role, training_data, code_url.")
+        Path | None, typer.Option(help="TOML or JSON: ai_role, training_data, code_url, notes.")
     ] = None,
     questions: Annotated[Path | None, typer.Option(help="CSV with id, pert, gene: check after packing.")] = None,
     challenge: ChallengeName = "bioreasoning-2026",
@@ -80,6 +80,7 @@ def pack(
     from perturbarena.submission import check_submission
     from perturbarena.submission import pack as pack_bundle
 
+    spare_inputs((output,), (predictions, prompt, disclosure, questions))
     rules = load_challenge(challenge)
     asked = read_questions(questions) if questions else None
     bundle = pack_bundle(
@@ -121,6 +122,8 @@ def _print(file: Path, report: Report) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from perturbarena.challenge.words import counted
+
     errors = [p for p in report.problems if p.severity == "error"]
     out = console()
     if report.problems:
@@ -134,8 +137,8 @@ def _print(file: Path, report: Report) -> None:
     warnings = len(report.problems) - len(errors)
     verdict = "well-formed" if report.ok else "not well-formed"
     out.print(
-        f"{file}: {verdict}; track {report.track} of {report.challenge}, {report.n_rows:,} rows, "
-        f"{len(errors)} problems, {warnings} warnings",
+        f"{file}: {verdict}; track {report.track} of {report.challenge}, {counted(report.n_rows, 'row')}, "
+        f"{counted(len(errors), 'problem')}, {counted(warnings, 'warning')}",
         markup=False,
         soft_wrap=True,
     )

@@ -67,13 +67,12 @@ class Price(NamedTuple):
 
 def measure_lines(result: ScoreResult) -> list[MeasureLine]:
     """Every measure with what it rests on."""
+    n_left_out = result.n_rows_left_out
+    left_out = f", {counted(n_left_out, 'question')} left out" if n_left_out else ""
     of = {
         "score": counted(result.n, "question"),
         "de_auroc": f"{counted(result.n, 'question')}, {result.n_de:,} moved",
-        "de_within_strata": (
-            f"{counted(result.n_strata, 'stratum', 'strata')}, "
-            f"{counted(result.n_rows_left_out, 'question')} left out"
-        ),
+        "de_within_strata": f"{counted(result.n_strata, 'stratum', 'strata')}{left_out}",
         "de_within_gene": counted(result.n_pairs, "pair"),
         "dir_auroc": f"{result.n_de:,} moved, {result.n_up:,} up",
     }

@@ -122,7 +122,7 @@ def _asked(runs: Sequence[RunAnswers], inputs: ReportInputs) -> _Asked:
     notes = []
     n = int(keep.sum())
     if truth is not None and n < len(truth):
-        whom = "The run answers" if len(runs) == 1 else "All runs answer"
+        whom = "The run answers" if len(runs) == 1 else "Both runs answer" if len(runs) == 2 else "All runs answer"
         notes.append(
             f"{whom} {n:,} of the truth's {len(truth):,} questions. Every number here is on these {n:,} "
             "and cannot be set beside a score on all of them."
@@ -221,7 +221,8 @@ def _comparison(
         ComparedRun(run.name, [m.value for key in COMPARED if (m := section.measure(key))], of, said, t)
         for run, section, of, said, t in zip(runs, sections, differences, verdicts, tokens, strict=True)
     ]
-    note = f"{len(asked.truth):,} questions that all {len(runs)} runs answer."
+    whom = "both runs" if len(runs) == 2 else f"all {len(runs)} runs"
+    note = f"{len(asked.truth):,} questions that {whom} answer."
     notes = dict.fromkeys((note, *(said for of in found for said in of.notes)))
     return Comparison([NAMES[key][0] for key in COMPARED], rows, tuple(notes))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
 
+from perturbarena.challenge.words import counted
 from perturbarena.submission.audit.catalogue import DECISION, Audit
 from perturbarena.submission.audit.rules import Finding
 
@@ -24,7 +25,9 @@ def html_report(audit: Audit, *, review: Mapping[str, Any] | None = None) -> str
     text = resources.files("perturbarena.submission.audit").joinpath("page.html").read_text(encoding="utf-8")
     page = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(text)
     findings = [{**finding.as_json(), "excerpts": _excerpts(audit, finding)} for finding in audit.findings]
-    return page.render(audit=audit.as_json(), findings=findings, review=review, decision=list(DECISION))
+    return page.render(
+        audit=audit.as_json(), findings=findings, review=review, decision=list(DECISION), counted=counted
+    )
 
 
 def _excerpts(audit: Audit, finding: Finding) -> list[dict[str, str]]:

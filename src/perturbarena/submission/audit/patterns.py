@@ -206,8 +206,8 @@ def zero_predictions(case: Case) -> Iterator[Hit]:
 
 
 def from_row_counts(case: Case) -> Iterator[Hit]:
-    """|rank correlation| of p_up + p_down with a structure-only score of 0.9 or more (200 rows; from 0.5:
-    warning).
+    """Rank correlation, of either sign, of p_up + p_down with a structure-only score of 0.9 or more (200 rows;
+    from 0.5: warning).
     """
     moved = case.p_up + case.p_down
     rows = case.present & np.isfinite(moved)
