@@ -120,7 +120,7 @@ def agent(
 
     Exit code 1: a replayed call gave something else than it did in the run.
 
-    Example: perturbarena run agent test.csv --design react --tools my_tools --model gpt-oss-120b --base-url URL -o runs/b
+    Example: perturbarena run agent test.csv --tools my_tools --model gpt-oss-120b --base-url URL -o runs/b
     """
     from perturbarena.challenge.rules import load_challenge
     from perturbarena.errors import InputError

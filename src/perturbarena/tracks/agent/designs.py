@@ -46,7 +46,7 @@ async def team(run: QuestionRun, roles: Roles, opening: str) -> Verdict:
 
     delegates = {tool: asker(name) for tool, name in DELEGATES.items()}
     ended = await Conversation(run, roles["coordinator"], opening, later=0, main=True, delegates=delegates).run()
-    # an answer that was given although a specialist's server failed would stand; without one, the failure is the reason
+    # an answer stands although a specialist's request failed; without one, that failure is the reason
     return _verdict(Ended(reason=stopped[0]) if ended.values is None and stopped else ended)
 
 

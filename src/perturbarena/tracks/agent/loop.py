@@ -1,8 +1,8 @@
 """One agent's conversation: ask the model, run what it asks for, count, stop at the limit with a chance to answer.
 
 Calls are counted here, where they are run, and not by an error raised inside a tool: a model is told of a tool's
-error and would go on for ever. One call is kept back for each result that must still be handed in, so that a question
-never makes more calls than its track allows and can always end with an answer.
+error and would go on for ever. One call is kept back for each result that must still be handed in, so that a
+question never makes more calls than its track allows and can always end with an answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run the tools of a finished run again with the recorded arguments: does each still give what the model was told?"""
+"""A finished run's tools, run again with the recorded arguments: does each give what the model was told?"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ _ASK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One agent. ``ends`` is the tool with which it hands in its result; without one its last text is the result."""
+    """One agent. With the tool ``ends`` it hands in its result; without one its last text is the result."""
 
     name: str
     system: str
@@ -87,7 +87,7 @@ def wire(tool: ToolSchema) -> dict[str, Any]:
 
 
 def make_roles(design: str, texts: Mapping[str, str], tools: Sequence[ToolSchema]) -> dict[str, Role]:
-    """The agents of a design. Biologists are not shown tools that look at training labels; judges are shown none."""
+    """The agents of a design. A biologist is shown no tool that looks at training labels, a judge none at all."""
     unlabelled = tuple(tool for tool in tools if not tool.uses_training_labels)
     asks = tuple(
         _schema(name, text, {"question": {"type": "string", "description": "With the genes' names."}})

@@ -70,9 +70,7 @@ def resolve_agent_settings(
     }
     allowed = rules.limits.max_tool_calls
     if max_tool_calls is not None and allowed is not None and max_tool_calls > allowed and not unranked:
-        raise InputError(
-            f"track {name} allows {allowed} tool calls; got --max-tool-calls {max_tool_calls} (--unranked allows it)"
-        )
+        raise InputError(f"track {name} allows {allowed} tool calls; got {max_tool_calls} (--unranked allows it)")
     return AgentSettings(
         challenge=challenge.name,
         track=name,

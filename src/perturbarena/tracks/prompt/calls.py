@@ -1,7 +1,7 @@
 """One question → its seeded calls, made at once, each of them ending answered or with a reason.
 
-An empty or unreadable answer is asked for again up to ``retries`` times, then recorded as unanswered; inspect would
-not ask again at all. Requests that fail are :mod:`perturbarena.tracks.running.server`'s concern.
+An empty or unreadable answer is asked for again up to ``retries`` times, then recorded as unanswered; inspect
+would not ask again at all. Requests that fail are :mod:`perturbarena.tracks.running.server`'s concern.
 """
 
 from __future__ import annotations

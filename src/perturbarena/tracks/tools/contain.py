@@ -3,9 +3,9 @@
 Three rings, each used where the system has it, and then *tried* (:func:`probe`), so that a run can say what held:
 
 - resource limits: address space, size of a file, open files;
-- Linux: a seccomp filter (no sockets, no processes, no signals to others, no reading of other processes' memory) and
-  a Landlock domain (only the interpreter, the tools' folder and a scratch folder can be opened);
-- an audit hook in Python, which names what was attempted. Alone it is a guard rail and no wall: native code passes it.
+- Linux: a seccomp filter (no sockets, no processes, no signals to others, no reading of other processes' memory)
+  and a Landlock domain (only the interpreter, the tools' folder and a scratch folder can be opened);
+- an audit hook in Python, which names what was attempted. Alone it is a guard rail, no wall: native code passes it.
 
 Only the standard library is imported; see :mod:`perturbarena.tracks.tools.schema`.
 """
@@ -23,6 +23,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 KERNEL: Final = "kernel"
@@ -91,7 +92,7 @@ def limit_resources(memory_mib: int) -> None:
 
 
 def confine_files(readable: Iterable[str], scratch: str) -> bool:
-    """Enter a Landlock domain in which these paths can be read and ``scratch`` written; False where there is none."""
+    """Enter a Landlock domain: these paths can be read, ``scratch`` written; False where there is none."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -106,7 +107,7 @@ def confine_files(readable: Iterable[str], scratch: str) -> bool:
     if ruleset < 0:
         return False
     for path in (*readable, *_HARMLESS):
-        _allow(libc, ruleset, path, _DIR_READ if os.path.isdir(path) else _FILE_READ)
+        _allow(libc, ruleset, path, _DIR_READ if Path(path).is_dir() else _FILE_READ)
     _allow(libc, ruleset, scratch, rights)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     entered = libc.syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0)) == 0
@@ -190,7 +191,7 @@ def guard(readable: Sequence[str], scratch: str, attempts: Counter[str]) -> None
 
 def probe(canary: str, memory_mib: int) -> dict[str, str]:
     """Try what shall not be possible, before the guard is up: ``kernel`` where the system itself refused."""
-    found = dict.fromkeys(("network", "processes", "files", "memory"), GUARD)
+    found: dict[str, str] = dict.fromkeys(("network", "processes", "files", "memory"), GUARD)
     try:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
     except PermissionError:
@@ -203,7 +204,7 @@ def probe(canary: str, memory_mib: int) -> dict[str, str]:
     except PermissionError:
         found["processes"] = KERNEL
     try:
-        with open(canary, "rb"):
+        with Path(canary).open("rb"):
             pass
     except PermissionError:
         found["files"] = KERNEL

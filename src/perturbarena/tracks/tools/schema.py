@@ -43,7 +43,7 @@ def describe(function: Callable[..., object], *, name: str | None = None) -> Too
     ToolSchemaError
         If it has no docstring, a parameter without a type, or a type that JSON cannot say.
     """
-    name = name or getattr(function, "__name__", "")
+    name = name or str(getattr(function, "__name__", ""))
     if not _NAME.fullmatch(name):
         raise ToolSchemaError(f"{name!r} cannot be a tool's name: letters, digits and underscores, at most 64")
     text = inspect.getdoc(function) or ""

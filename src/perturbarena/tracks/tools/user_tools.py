@@ -190,7 +190,8 @@ class _Worker:
 
     def _ask(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any] | str:
         """The reply, or why there is none."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()

@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
@@ -26,8 +27,8 @@ def main() -> None:
     """Load, say what is there, then answer calls until the input ends."""
     lines, reply = sys.stdin, _private_output()
     order = json.loads(lines.readline())
-    here = os.path.dirname(os.path.abspath(__file__))
-    schema, contain = (_load(name, os.path.join(here, f"{name}.py")) for name in ("schema", "contain"))
+    here = Path(__file__).resolve().parent
+    schema, contain = (_load(name, here / f"{name}.py") for name in ("schema", "contain"))
     attempts: Counter[str] = Counter()
     contain.limit_resources(order["memory_mib"])
     contain.confine_files(order["readable"], order["scratch"])
@@ -61,9 +62,10 @@ def _private_output() -> TextIO:
     return reply
 
 
-def _load(name: str, path: str) -> ModuleType:
+def _load(name: str, path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -76,7 +78,7 @@ def _functions(folder: str, files: list[str]) -> tuple[dict[str, Any], str]:
     for file in files:
         name = file.removesuffix(".py").replace("/", ".")
         try:
-            module = _load(name, os.path.join(folder, file))
+            module = _load(name, Path(folder) / file)
         except BaseException as error:  # noqa: BLE001 (a stranger's file may raise anything, SystemExit too)
             return {}, f"{file}: {_last_line(error)}"
         for key, value in vars(module).items():
