@@ -62,8 +62,9 @@ class Scripted:
 
 def solve(turns: Sequence[Any], *, design: str = "react", limit: int = 250, retries: int = 2):
     """The verdict, the run and the model."""
+    wishes: dict[str, Any] = {"design": design}
     chosen = resolve_agent_settings(
-        RULES, "B", design=design, model="mockllm/model", max_tool_calls=limit, retries=retries
+        RULES, "B", **wishes, model="mockllm/model", max_tool_calls=limit, retries=retries
     )
     toolbox = ToolBox(tool_set(look_up))
     roles = make_roles(design, agent_prompts(design, RULES.biology).systems, toolbox.schemas)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from perturbarena.errors import InputError
-from perturbarena.tracks.tools import ToolLimits, UserTools
+from perturbarena.tracks.tools import ToolLimits, UserTools, contain
+
+CONTAIN = contain.__file__
 
 HOSTILE = '''
 """Tools that try what they must not."""
@@ -248,3 +252,51 @@ def test_the_process_ends_with_its_owner(good, tmp_path):
     with UserTools(tmp_path, ["a.py"]) as tools:
         pid = int(tools.call("pid", {}).text)
     assert ctypes.CDLL(None).kill(pid, 0) == -1
+
+
+def test_without_the_kernels_help_the_guard_still_refuses_what_python_does(tmp_path):
+    (tmp_path / "truth.csv").write_text("label")
+    program = f"""
+import importlib.util, json, os, socket, collections
+spec = importlib.util.spec_from_file_location("contain", {str(CONTAIN)!r})
+contain = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(contain)
+contain.limit_resources(512)
+held = contain.probe({str(tmp_path / "truth.csv")!r}, 512)
+attempts = collections.Counter()
+contain.guard(["/usr"], {str(tmp_path / "scratch")!r}, attempts)
+for attempt in (socket.socket, os.fork, lambda: open({str(tmp_path / "truth.csv")!r})):
+    try:
+        attempt()
+    except PermissionError:
+        pass
+print(json.dumps([held, attempts]))
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    held, attempts = json.loads(said)
+    weak = "python guard only"
+    assert held == {"network": weak, "processes": weak, "files": weak, "memory": "kernel"}
+    assert attempts == {"network": 1, "process": 1, "file": 1}
+
+
+@pytest.mark.slow  # it waits for the alarm: five seconds beyond the limit
+def test_a_call_that_nobody_waits_for_ends_by_itself(tmp_path):
+    code = (
+        "def pid() -> str:\n    'd'\n    import os, time\n    open(os.environ['HOME'] + '/pid', 'w').write('x')\n"
+    )
+    (tmp_path / "a.py").write_text(code + "    time.sleep(600)\n    return ''\n")
+    program = (
+        "from pathlib import Path; from perturbarena.tracks.tools import *\n"
+        f"tools = UserTools(Path({str(tmp_path)!r}), ['a.py'], limits=ToolLimits(seconds=2))\n"
+        "print(tools._idle.queue[0]._process.pid, flush=True); tools.call('pid', {})"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline())
+    time.sleep(0.5)
+    owner.kill()
+    owner.communicate()
+    until = time.monotonic() + 15
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()

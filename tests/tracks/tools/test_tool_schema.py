@@ -88,7 +88,7 @@ def test_sets_join_by_name_and_carry_the_mark():
         ("peek", True),
     ]
     with pytest.raises(InputError, match="two tools are named example"):
-        joined | tool_set(example)
+        _ = joined | tool_set(example)
     assert built_in_tools() == ToolSet() == {}
 
 
