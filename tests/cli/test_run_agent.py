@@ -161,40 +161,48 @@ def test_a_model_that_never_stops_ends_at_exactly_250_calls(tmp_path, tools):
     assert counts["unanswered"] == {"tool_limit": 2}
 
 
-@pytest.mark.parametrize(
-    ("script", "faults", "reason", "found"),
-    [
-        ([{"tool": "answer", "arguments": "{broken"}], {}, "tool_limit", {"tool_errors": {"malformed": 18}}),
-        ([{"tool": "nothing", "arguments": {}}, ANSWER], {}, "", {"tool_errors": {"unknown": 3}}),
-        ([{"tool": "look_up", "arguments": {"genes": 1}}, ANSWER], {}, "", {"tool_errors": {"invalid": 3}}),
-        ([ANSWER], {"empty": 1}, "", {"rejected": {"empty": 3}}),
-        ([ANSWER], {"empty": 9}, "empty", {"rejected": {"empty": 6}}),
-        ([{"answer": "I cannot say."}], {}, "no_answer_call", {"rejected": {"no_answer_call": 6}}),
-        ([ANSWER], {"rate_limit_every": 2, "retry_after_s": 0.05}, "", {}),
-        ([ANSWER], {"fail_rate": 1.0}, "transport:http_500", {"failures": {"http_500": 6}}),
-        ([ANSWER], {"stall_rate": 1.0, "stall_s": 9}, "transport:timeout", {"failures": {"timeout": 6}}),
-    ],
-)
-def test_every_fault_ends_in_a_recorded_outcome(tmp_path, tools, script, faults, reason, found):
+def _limited(tmp_path: Path, server: FakeModel, n: int, tools: Path, *more: str) -> dict:
+    """The counts of a run of questions with six calls each, and two attempts of each request."""
     folder = tmp_path / "run"
-    more = [
-        "--tools",
-        str(tools),
-        "--max-tool-calls",
-        "6",
-        "--attempts",
-        "2",
-        "--timeout",
-        "0.3" if "stall_s" in faults else "60",
-    ]
-    with fake(tmp_path, script, **faults) as server:
-        assert run(command(questions(tmp_path, 3), server.url, folder, *more)) == 0
-    counts = manifest(folder)["counts"]
-    assert counts["unanswered"] == ({reason: 3} if reason else {})
-    for key, value in found.items():
-        assert counts[key] == value
-    third = {row["prediction_up"] for row in table(folder)}
-    assert third == ({"0.3333333333333333"} if reason else {"0.2"})
+    limits = ["--tools", str(tools), "--max-tool-calls", "6", "--attempts", "2"]
+    assert run(command(questions(tmp_path, n), server.url, folder, *limits, *more)) == 0
+    return manifest(folder)["counts"]
+
+
+def test_whatever_a_model_says_ends_in_a_recorded_outcome(tmp_path, tools):
+    script = {
+        "Pert0_Gene0": [{"tool": "answer", "arguments": "{broken"}],
+        "Pert1_Gene1": [{"tool": "nothing", "arguments": {}}, ANSWER],
+        "Pert2_Gene2": [{"tool": "look_up", "arguments": {"genes": 1}}, ANSWER],
+        "Pert3_Gene3": [{"answer": "I cannot say."}],
+    }
+    with fake(tmp_path, script) as server:
+        counts = _limited(tmp_path, server, 4, tools)
+    assert counts["unanswered"] == {"tool_limit": 1, "no_answer_call": 1}
+    assert counts["tool_errors"] == {"malformed": 6, "unknown": 1, "invalid": 1}
+    assert counts["rejected"] == {"no_answer_call": 2}
+    third = "0.3333333333333333"
+    assert [row["prediction_up"] for row in table(tmp_path / "run")] == [third, "0.2", "0.2", third]
+
+
+def test_empty_answers_and_http_429_are_overcome(tmp_path, tools):
+    with fake(tmp_path, [ANSWER], empty=1, rate_limit_every=2, retry_after_s=0.05) as server:
+        counts = _limited(tmp_path, server, 3, tools)
+    assert (counts["answered"], counts["rejected"]) == (3, {"empty": 3})
+    assert counts["failures"]["http_429"] > 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "kind"), [({"fail_rate": 1.0}, "http_500"), ({"stall_rate": 1.0, "stall_s": 9}, "timeout")]
+)
+def test_a_server_that_fails_is_recorded_and_asked_again(tmp_path, tools, faults, kind):
+    with fake(tmp_path, [ANSWER], **faults) as server:
+        counts = _limited(tmp_path, server, 3, tools, "--timeout", "0.3" if kind == "timeout" else "60")
+    assert counts["unanswered"] == {f"transport:{kind}": 3}
+    assert counts["failures"] == {kind: 6}
+    with fake(tmp_path, [ANSWER]) as server:  # another start, a server that has recovered
+        counts = _limited(tmp_path, server, 3, tools)
+    assert (counts["answered"], counts["unanswered"]) == (3, {})
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path, tools):
