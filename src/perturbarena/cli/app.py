@@ -17,6 +17,7 @@ from perturbarena.cli import (
     demo,
     fake_model,
     knowledge,
+    mcp,
     parse,
     predict,
     run_prompt,
@@ -24,6 +25,7 @@ from perturbarena.cli import (
     score,
     screen,
     submit,
+    tools,
 )
 
 GROUPS: tuple[ModuleType, ...] = (
@@ -31,6 +33,8 @@ GROUPS: tuple[ModuleType, ...] = (
     challenge,
     data,
     knowledge,
+    tools,
+    mcp,
     screen,
     benchmark,
     run_tracks,
