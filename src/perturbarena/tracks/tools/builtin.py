@@ -13,9 +13,9 @@ import numpy as np
 
 from perturbarena.knowledge import KnowledgeBase, Profile, Regulation, SetMembership, SignedPath, SourceRef
 from perturbarena.tracks.tools.evidence import Tool, known_name, listed, not_here, spoken, unknown, written
+from perturbarena.tracks.tools.similarity import PATHWAYS
 from perturbarena.tracks.tools.telling import most_telling
 
-PATHWAYS: Final = ("hallmark", "reactome", "wikipathways", "go-bp", "go-mf", "go-cc")
 SIGNATURES: Final = "cgp"
 LARGEST_SET: Final = 500
 """Sets of more genes (such as "cytoplasm") say little of a pair."""

@@ -8,6 +8,7 @@ or a gene that is asked for is left out of its own answer as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -17,11 +18,11 @@ from perturbarena.knowledge import KnowledgeBase
 from perturbarena.tracks.tools.evidence import Tool, known_name, listed, training_labels, unknown, written
 from perturbarena.tracks.tools.similarity import Alike, Likeness
 
-N_NEAREST = 6
-N_NAMED = 5
+N_NEAREST: Final = 6
+N_NAMED: Final = 5
 """Moved genes (or moving perturbations) named for each neighbour."""
-N_QUESTIONS = 8
-N_COUNTED = 50
+N_QUESTIONS: Final = 6
+N_COUNTED: Final = 200
 """Nearest questions whose labels are counted."""
 
 
@@ -64,16 +65,23 @@ class TrainingTools:
         Training rows.
     hidden
         Every question that will be asked; see :func:`seen_rows`.
-    likeness
-        To share vectors between sets of tools; made from the store by default.
+    of_knockouts, of_targets
+        Likeness of genes, to share its vectors between several of these; made from the store by default.
     """
 
     def __init__(
-        self, base: KnowledgeBase, train: LabelledQuestions, *, hidden: Questions, likeness: Likeness | None = None
+        self,
+        base: KnowledgeBase,
+        train: LabelledQuestions,
+        *,
+        hidden: Questions,
+        of_knockouts: Likeness | None = None,
+        of_targets: Likeness | None = None,
     ) -> None:
         self.base = base
         self.rows = seen_rows(train, hidden=hidden, base=base)
-        self.likeness = likeness or Likeness(base)
+        self.of_knockouts = of_knockouts or Likeness.of_knockouts(base)
+        self.of_targets = of_targets or Likeness.of_targets(base)
         self._perts = np.array(sorted(set(self.rows.pert)), object)
         self._genes = np.array(sorted(set(self.rows.gene)), object)
         self._pert_code = np.searchsorted(self._perts, self.rows.pert)
@@ -95,10 +103,10 @@ class TrainingTools:
         if (sorry := unknown(self.base, perturbed)) is not None:
             return sorry
         name = str(known_name(self.base, perturbed))
-        near = self.likeness.nearest(name, self._perts, most=N_NEAREST)
+        near = self.of_knockouts.nearest(name, self._perts, most=N_NEAREST)
         lines = [f"Training knockouts most like {name}, and the genes that they moved:"]
         lines += [self._did(item, self.rows.pert, self.rows.gene) for item in near]
-        return self._told(lines, near, name)
+        return self._told(lines, near, of=self.of_knockouts, name=name)
 
     @training_labels
     def genes_like(self, gene: str) -> str:
@@ -112,10 +120,10 @@ class TrainingTools:
         if (sorry := unknown(self.base, gene)) is not None:
             return sorry
         name = str(known_name(self.base, gene))
-        near = self.likeness.nearest(name, self._genes, most=N_NEAREST)
+        near = self.of_targets.nearest(name, self._genes, most=N_NEAREST)
         lines = [f"Training target genes most like {name}, and the knockouts that moved them:"]
         lines += [self._did(item, self.rows.gene, self.rows.pert) for item in near]
-        return self._told(lines, near, name)
+        return self._told(lines, near, of=self.of_targets, name=name)
 
     @training_labels
     def similar_questions(self, perturbed: str, gene: str) -> str:
@@ -132,12 +140,13 @@ class TrainingTools:
             return sorry
         rows = self.rows
         pert, target = str(known_name(self.base, perturbed)), str(known_name(self.base, gene))
-        of_pert = self._of(pert, self._perts)[self._pert_code]
-        of_gene = self._of(target, self._genes)[self._gene_code]
+        of_pert = _positive(self.of_knockouts.to(pert, self._perts))[self._pert_code]
+        of_gene = _positive(self.of_targets.to(target, self._genes))[self._gene_code]
         score = np.where((self.rows.pert != pert) & (self.rows.gene != target), of_pert * of_gene, 0.0)
         order = [i for i in np.lexsort((self.rows.id, -score))[:N_COUNTED] if score[i] > 0]
+        looked = (*self.of_knockouts.looked_at, *self.of_targets.looked_at)
         if not order:
-            return written([f"No training question is like {pert} → {target}."], looked_at=self.likeness.looked_at)
+            return written([f"No training question is like {pert} → {target}."], looked_at=looked)
         counted = _counts(self.rows.label[order])
         lines = [
             f"The {len(order)} training questions most like {pert} → {target}: {counted}. {self._usual()}",
@@ -147,10 +156,7 @@ class TrainingTools:
             f"{rows.pert[i]} → {rows.gene[i]}: {rows.label[i]} ({of_pert[i]:.2f} × {of_gene[i]:.2f})"
             for i in order[:N_QUESTIONS]
         ]
-        return written(lines, looked_at=self.likeness.looked_at)
-
-    def _of(self, name: str, others: np.ndarray) -> np.ndarray:
-        return np.clip(np.nan_to_num(self.likeness.to(name, others), nan=0.0), 0.0, None)
+        return written(lines, looked_at=looked)
 
     def _did(self, item: Alike, of: np.ndarray, partner: np.ndarray) -> str:
         rows = of == item.gene
@@ -161,15 +167,19 @@ class TrainingTools:
                 parts.append(f"{label}: {listed(names, most=N_NAMED)}")
         return "; ".join(parts)
 
-    def _told(self, lines: Sequence[str], near: Sequence[Alike], name: str) -> str:
+    def _told(self, lines: Sequence[str], near: Sequence[Alike], *, of: Likeness, name: str) -> str:
         if not near:
             lines = [f"Nothing measured is known to be like {name}."]
-        return written([*lines, self._usual()], looked_at=self.likeness.looked_at)
+        return written([*lines, self._usual()], looked_at=of.looked_at)
 
     def _usual(self) -> str:
         n = len(self.rows)
         up, down = (float((self.rows.label == label).mean()) for label in (UP, DOWN))
         return f"Of all {n:,} training questions {up:.0%} are up, {down:.0%} down."
+
+
+def _positive(likeness: np.ndarray) -> np.ndarray:
+    return np.clip(np.nan_to_num(likeness, nan=0.0), 0.0, None)
 
 
 def _counts(labels: np.ndarray) -> str:
