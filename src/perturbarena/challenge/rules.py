@@ -201,6 +201,8 @@ class Track(_Rules):
     """Upper bounds."""
     layout: Annotated[tuple[Entry, ...], Field(min_length=1)]
     """The files of the zip. The first entry that matches a path decides."""
+    tools_may_use_training_labels: bool = False
+    """Whether a tool may look at labels of the challenge's own training rows."""
     allowed: tuple[str, ...] = ()
     """What entrants may do, in sentences."""
     not_allowed: tuple[str, ...] = ()

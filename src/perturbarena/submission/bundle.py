@@ -7,14 +7,17 @@ of zlib may deflate differently; the unpacked content is the same everywhere.)
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from perturbarena.challenge.formats import atomic, sha256
 from perturbarena.challenge.rules import Challenge, Track
+from perturbarena.challenge.tool_files import inside_tools, tool_files
 from perturbarena.errors import FormatError, InputError
 from perturbarena.submission.disclosure import parse_disclosure
 
@@ -24,6 +27,8 @@ _MODE: Final = 0o100644 << 16
 _UNIX: Final = 3
 _LEVEL: Final = 6
 _GZIP: Final = b"\x1f\x8b"
+_MANIFEST: Final = "run.json"
+"""Written beside a run's table; it holds the hashes of the tools that ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ def pack(
     Raises
     ------
     InputError
-        If a required file is not given, one is given that the track forbids, or a link stands among the tools.
+        If a required file is not given, one is given that the track forbids, a link stands among the tools, or the
+        table comes from a run (``run.json`` beside it) that ran other tools.
     FormatError
         If a file is missing or the disclosure is not valid.
     """
@@ -63,7 +69,8 @@ def pack(
     if prompt is not None:
         sources[_exact_path(rules, "prompt", track)] = prompt
     if tools is not None:
-        found, left_out = _tool_files(tools, rules, track)
+        found, left_out = tool_files(tools, rules, name=track)
+        _check_ran(predictions, tools, found, rules)
         sources.update(found)
     if disclosure is not None:
         parse_disclosure(_existing(disclosure).read_bytes(), source=str(disclosure))
@@ -100,30 +107,30 @@ def _exact_path(track: Track, role: str, name: str, *, suffix: str = "") -> str:
     raise InputError(f"track {name} has no place for this file: {role}{' ' + suffix if suffix else ''}")
 
 
-def _tool_files(folder: Path, track: Track, name: str) -> tuple[dict[str, Path], list[str]]:
-    """Path in the zip → file, for a folder of tools; and what is left out of it."""
-    entry = next((e for e in track.layout if e.role == "tools" and e.need != "forbidden"), None)
-    if entry is None:
-        raise InputError(f"track {name} takes no tools; leave out --tools")
-    if not folder.is_dir():
-        raise FormatError(f"no such folder: {folder}")
-    root = entry.path.split("*", 1)[0].rsplit("/", 1)[0]
-    found: dict[str, Path] = {}
-    left_out: list[str] = []
-    for file in sorted(folder.rglob("*")):
-        inside = file.relative_to(folder)
-        if file.is_symlink():
-            raise InputError(f"{file} is a link; a bundle holds plain files only, so put the file itself there")
-        if not file.is_file():
-            continue
-        path = f"{root}/{inside.as_posix()}"
-        matched = track.entry_for(path)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if hidden or matched is None or matched.need in ("ignored", "forbidden"):
-            left_out.append(inside.as_posix())
-        else:
-            found[path] = file
-    return found, left_out
+def _check_ran(predictions: Path, tools: Path, found: Mapping[str, Path], track: Track) -> None:
+    """Where the table lies in the folder of a run with tools, only the files that ran are packed."""
+    manifest = predictions.parent / _MANIFEST
+    if not manifest.is_file():
+        return
+    try:
+        ran = (json.loads(manifest.read_text(encoding="utf-8")).get("tools") or {}).get("files")
+    except (ValueError, AttributeError) as error:
+        raise FormatError(f"{manifest} is not a run's manifest") from error
+    if ran is None:
+        return
+    given = {inside_tools(path, track): sha256(file) for path, file in found.items()}
+    for name in sorted(ran.keys() | given.keys()):
+        if ran.get(name) != given.get(name):
+            how = (
+                "did not run"
+                if name not in ran
+                else "is missing"
+                if name not in given
+                else "is not the one that ran"
+            )
+            raise InputError(
+                f"{tools / name} {how}; pack what made {predictions.name}: --tools {predictions.parent / 'tools'}"
+            )
 
 
 def _check_complete(track: Track, name: str, sources: dict[str, Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class PromptSource:
     def hashes(self) -> dict[str, Any]:
         """Each file that is given, with its hash."""
         files = {"template": self.template, "prompts": self.prompts, "examples": self.examples}
-        hashed = {name: {"file": p.name, "sha256": sha256(p)} for name, p in files.items() if p is not None}
+        hashed = {name: file_hash(p) for name, p in files.items() if p is not None}
         return hashed | ({"shots": self.shots, "shots_seed": self.seed} if self.shots else {})
 
 
@@ -66,6 +66,11 @@ class AnsweredPrompts:
     score: ScoreResult | None
     unscored: str = ""
     """Why there is no score although there are labels."""
+
+
+def file_hash(path: Path) -> dict[str, str]:
+    """A file's name and hash, for a manifest."""
+    return {"file": path.name, "sha256": sha256(path)}
 
 
 def read_asked(path: Path, *, limit: int | None = None, shard: str | None = None) -> Asked:
@@ -119,7 +124,7 @@ def answer_prompts(
     quiet: bool = False,
 ) -> AnsweredPrompts:
     """Run, then score against the file's own labels."""
-    hashes = {"questions": {"file": file.name, "sha256": sha256(file)}, **(inputs or {})}
+    hashes = {"questions": file_hash(file), **(inputs or {})}
     plan = RunPlan(
         questions=asked.questions,
         prompts=prompts,
@@ -134,26 +139,35 @@ def answer_prompts(
     run = run_prompts(plan, folder, quiet=quiet)
     if asked.labelled is None:
         return AnsweredPrompts(run, None)
-    return _scored(run, asked, challenge=challenge, settings=settings, resamples=resamples)
+    score, unscored = score_run(
+        run.folder.predictions, asked, challenge=challenge, track=settings.track, resamples=resamples
+    )
+    return AnsweredPrompts(run, score, unscored)
 
 
-def _scored(
-    run: RunResult, asked: Asked, *, challenge: Challenge, settings: PromptSettings, resamples: int
-) -> AnsweredPrompts:
+class ScoredRun(NamedTuple):
+    """The score, or why there is none."""
+
+    score: ScoreResult | None
+    unscored: str = ""
+
+
+def score_run(predictions: Path, asked: Asked, *, challenge: Challenge, track: str, resamples: int) -> ScoredRun:
+    """Score a run's table against the labels of the questions' own file."""
     assert asked.labelled is not None
     position = {id_: i for i, id_ in enumerate(asked.labelled.id)}
     truth = asked.labelled.take(np.asarray([position[id_] for id_ in asked.questions.id], int))
     if len(set(truth.is_de)) < 2 or len(set(truth.is_up[truth.is_de])) < 2:
-        return AnsweredPrompts(run, None, "the questions asked hold too few labels of each kind to be scored")
+        return ScoredRun(None, "the questions asked hold too few labels of each kind to be scored")
     score = score_strict(
         truth,
-        read_table(run.folder.predictions),
+        read_table(predictions),
         rng=np.random.default_rng(0),
         n_resamples=resamples,
         counted_genes=asked.table_questions.gene,
-        rules=metric_rules(challenge, settings.track, mode="strict"),
+        rules=metric_rules(challenge, track, mode="strict"),
     )
-    return AnsweredPrompts(run, score)
+    return ScoredRun(score)
 
 
 def model_arguments(pairs: Sequence[str]) -> dict[str, Any]:

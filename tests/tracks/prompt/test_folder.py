@@ -8,8 +8,8 @@ from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.errors import FormatError, InputError
 from perturbarena.tracks.prompt import resolve_settings
-from perturbarena.tracks.prompt.folder import RunFolder
-from perturbarena.tracks.prompt.settings import full_model_name, model_name
+from perturbarena.tracks.running.endpoint import full_model_name, model_name
+from perturbarena.tracks.running.folder import RunFolder
 
 RULES = load_challenge("bioreasoning-2026")
 

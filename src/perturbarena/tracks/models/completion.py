@@ -43,7 +43,13 @@ class ToolCall:
     """One call of a tool that the model asks for."""
 
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | str
+    """A text is sent as it stands, valid JSON or not."""
+
+    @property
+    def written(self) -> str:
+        """The arguments as the protocol carries them."""
+        return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +69,34 @@ def invent(conversation: Conversation, *, seed: int, stated: bool) -> Answer:
     """An answer out of thin air, the same for the same messages, request seed and ``seed``.
 
     The three options get probabilities from the messages alone; the request's seed draws the letter, so that
-    seeded calls agree about as often as those of a confident model do.
+    seeded calls agree about as often as those of a confident model do. Where a tool takes the probabilities, it is
+    called with them.
     """
     weights = [draw(conversation.text, seed, letter).gammavariate(0.7, 1.0) for letter in DEFAULT_LETTERS]
     p_letter = {letter: w / sum(weights) for letter, w in zip(DEFAULT_LETTERS, weights, strict=True)}
     rng = conversation.draw(seed)
     reason = rng.choice(_REASONS).format(a="The perturbed gene")
+    asked = _probability_tool(conversation)
+    if asked is not None:
+        shares = [p_letter["A"], p_letter["B"]]
+        arguments = {name: round(share, 3) for name, share in zip(asked[1], shares, strict=False)}
+        return Answer(reason, "", p_letter, tool_calls=[ToolCall(asked[0], arguments)])
     letter = rng.choices(DEFAULT_LETTERS, list(p_letter.values()))[0]
     if not stated:
         return Answer(reason, f"<answer>{letter}</answer>", p_letter)
     letter = max(p_letter, key=lambda option: p_letter[option])
     p_up, p_down = round(p_letter["A"], 3), round(p_letter["B"], 3)
     return Answer(reason, f"P_up={p_up}, P_down={p_down}\n<answer>{letter}</answer>", p_letter)
+
+
+def _probability_tool(conversation: Conversation) -> tuple[str, list[str]] | None:
+    """A tool that takes one or two probabilities and nothing else, by name: how agents hand in an answer."""
+    for tool in conversation.body.get("tools") or ():
+        function = tool.get("function", {})
+        needed = function.get("parameters", {}).get("required") or []
+        if 0 < len(needed) <= 2 and all(name.startswith("p_") for name in needed):
+            return function["name"], needed
+    return None
 
 
 def split_trace(text: str) -> tuple[str, str]:
@@ -135,7 +157,7 @@ def as_stream(body: Mapping[str, Any]) -> bytes:
 
 
 def _usage(conversation: Conversation, answer: Answer) -> dict[str, Any]:
-    calls = sum(1 + count_tokens(json.dumps(call.arguments)) for call in answer.tool_calls)
+    calls = sum(1 + count_tokens(call.written) for call in answer.tool_calls)
     reasoning = count_tokens(answer.reasoning)
     prompt, said = conversation.prompt_tokens(), reasoning + count_tokens(answer.final) + calls
     return {
@@ -152,7 +174,7 @@ def _tool_calls(conversation: Conversation, calls: Sequence[ToolCall]) -> list[d
         {
             "id": f"call_{name:012x}_{i}",
             "type": "function",
-            "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+            "function": {"name": call.name, "arguments": call.written},
         }
         for i, call in enumerate(calls)
     ]

@@ -1,9 +1,11 @@
 """Scripted turns: tool calls first, then a final answer, for testing agents without a model.
 
-The file is JSON: a list of turns, or an object of such lists by question id with ``"*"`` for all others. A turn is
-``{"tool": NAME, "arguments": {…}}``, ``{"tools": [{"tool": …}, …]}`` for several at once, or ``{"answer": TEXT}``;
-``"content"`` may stand beside a tool call. The number of assistant messages in a request says which turn it is, so
-the server remembers nothing; after its last turn a script repeats it.
+The file is JSON: a list of turns, or an object of such lists by question id with ``"*"`` for all others. Agents that
+work for the one who answers call themselves ``ID/ROLE``; ``"*/ROLE"`` stands for such a one in all questions. A turn
+is ``{"tool": NAME, "arguments": {…}}``, ``{"tools": [{"tool": …}, …]}`` for several at once, or ``{"answer": TEXT}``;
+``"content"`` may stand beside a tool call, and arguments that are a text are sent as they stand, valid JSON or not.
+The number of assistant messages in a request says which turn it is, so the server remembers nothing; after its last
+turn a script repeats it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def read_script(path: Path) -> Script:
 
 def scripted(script: Script, conversation: Conversation) -> Answer | None:
     """The conversation's turn; None where the script has none for its question."""
-    turns = script.get(conversation.question) or script.get(EVERY)
+    question = conversation.question
+    _, slash, role = question.rpartition("/")
+    turns = script.get(question) or (script.get(f"{EVERY}/{role}") if slash else None) or script.get(EVERY)
     return turns[min(conversation.turn, len(turns) - 1)] if turns else None
 
 

@@ -5,7 +5,7 @@ What needs inspect-ai stands in ``runner``, ``task`` and ``calls`` and is import
 
 from perturbarena.tracks.prompt.prompts import Prompts, file_prompts, template_prompts
 from perturbarena.tracks.prompt.reading import Reading, Written, read_answer
-from perturbarena.tracks.prompt.settings import ANSWER_MODES, PromptSettings, Transport, resolve_settings
+from perturbarena.tracks.prompt.settings import ANSWER_MODES, PromptSettings, resolve_settings
 from perturbarena.tracks.prompt.shots import Examples
 from perturbarena.tracks.prompt.template import (
     Template,
@@ -14,6 +14,7 @@ from perturbarena.tracks.prompt.template import (
     parse_template,
     shipped_template,
 )
+from perturbarena.tracks.running.endpoint import Transport
 
 __all__ = [
     "ANSWER_MODES",

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from perturbarena.challenge.records import Question, Questions
 from perturbarena.tracks.prompt.prompts import Prompts
-from perturbarena.tracks.prompt.settings import PromptSettings, Transport
-from perturbarena.tracks.prompt.tokens import token_counter
+from perturbarena.tracks.prompt.settings import PromptSettings
+from perturbarena.tracks.running.endpoint import Transport
+from perturbarena.tracks.running.tokens import token_counter
 
 N_SHOWN: Final = 3
 """So many prompts are shown."""

@@ -15,12 +15,14 @@ from perturbarena.challenge.formats import read_labelled, read_questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.errors import InputError
 from perturbarena.tracks.prompt.calls import Caller
-from perturbarena.tracks.prompt.progress import Counts
 from perturbarena.tracks.prompt.prompts import template_prompts
-from perturbarena.tracks.prompt.settings import ANSWER_MODES, Transport, resolve_settings
+from perturbarena.tracks.prompt.settings import ANSWER_MODES, resolve_settings
 from perturbarena.tracks.prompt.shots import Examples
 from perturbarena.tracks.prompt.task import build_task
 from perturbarena.tracks.prompt.template import load_template, shipped_template
+from perturbarena.tracks.running.endpoint import Transport
+from perturbarena.tracks.running.progress import Counts
+from perturbarena.tracks.running.server import Server
 
 
 @task
@@ -58,5 +60,5 @@ def prompt_only(
     name = "stated" if answers == "stated" else "letter"
     text = load_template(Path(template)) if template else shipped_template(name)
     prompts = template_prompts(text, challenge=rules, examples=shown)
-    caller = Caller(settings, Transport(concurrency=concurrency), counts=Counts())
+    caller = Caller(settings, Server(Transport(concurrency=concurrency), counts=Counts()))
     return build_task(asked, prompts.text_of, settings=settings, caller=caller, own_model=False)

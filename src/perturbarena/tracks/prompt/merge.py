@@ -11,9 +11,9 @@ from typing import Any, Final
 from perturbarena.challenge.formats import atomic, read_table, write_json
 from perturbarena.challenge.rules import Challenge
 from perturbarena.errors import FormatError, InputError
-from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
 from perturbarena.tracks.prompt.settings import PromptSettings
 from perturbarena.tracks.prompt.table import Tally, write_run_table
+from perturbarena.tracks.running.folder import FORMAT_VERSION, RunFolder
 
 _OWN: Final = ("shard", "questions", "prompts_sha256")
 """Settings in which shards of one run differ."""

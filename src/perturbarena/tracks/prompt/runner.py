@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from perturbarena import __version__
 from perturbarena.challenge.formats import atomic, write_json
 from perturbarena.challenge.records import Question, Questions
 from perturbarena.challenge.rules import Challenge
 from perturbarena.challenge.shards import Shard
-from perturbarena.errors import InputError, PerturbarenaError
-from perturbarena.tracks.prompt.calls import PATIENCE, TRANSPORT, Caller, CallRecord
-from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
-from perturbarena.tracks.prompt.progress import Progress
+from perturbarena.errors import InputError
+from perturbarena.tracks.prompt.calls import Caller, CallRecord
 from perturbarena.tracks.prompt.prompts import Prompts
 from perturbarena.tracks.prompt.reading import Reading, Written
-from perturbarena.tracks.prompt.settings import PromptSettings, Transport
+from perturbarena.tracks.prompt.settings import PromptSettings
 from perturbarena.tracks.prompt.table import Tally, write_run_table
-from perturbarena.tracks.prompt.task import build_model, build_task
-from perturbarena.tracks.prompt.tokens import token_counter
-
-_LOG_FLUSHES: Final = 50
-"""inspect copies its whole log at every flush, so flushing at each sample takes time with the square of their
-number. The traces are what a killed run resumes from; its log may lack the last fiftieth."""
+from perturbarena.tracks.prompt.task import build_task
+from perturbarena.tracks.running.endpoint import Transport
+from perturbarena.tracks.running.evaluate import evaluate
+from perturbarena.tracks.running.folder import RunFolder
+from perturbarena.tracks.running.manifest import common_manifest
+from perturbarena.tracks.running.model import build_model
+from perturbarena.tracks.running.progress import Progress
+from perturbarena.tracks.running.server import PATIENCE, TRANSPORT, Server
+from perturbarena.tracks.running.tokens import token_counter
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +171,8 @@ def _evaluate(
     progress: Progress,
     quiet: bool,
 ) -> None:
-    from inspect_ai import eval as inspect_eval
-
-    caller = Caller(plan.settings, plan.transport, counts=progress.counts, patience=plan.patience)
-    model = build_model(plan.settings, plan.transport)
+    server = Server(plan.transport, counts=progress.counts, patience=plan.patience)
+    model = build_model(plan.settings, plan.transport, logprobs=plan.settings.answers == "logprobs")
 
     def done(question: Question, prompt: str, records: list[CallRecord]) -> None:
         run.append(_trace(question, prompt, records))
@@ -188,35 +184,10 @@ def _evaluate(
         (trace,) = run.read([positions[id_]])
         return [_record(call) for call in trace["calls"] if not _asked_again(call, plan)]
 
+    caller = Caller(plan.settings, server)
     task = build_task(pending, plan.prompts.text_of, settings=plan.settings, caller=caller, done=done, kept=kept)
-    (log,) = inspect_eval(
-        task,
-        model=model,
-        display="none",
-        log_dir=str(run.logs),
-        log_format="eval",
-        log_realtime=False,
-        log_buffer=max(1, math.ceil(len(pending) / _LOG_FLUSHES)),
-        log_model_api=False,
-        log_header_only=True,
-        log_level="error",
-        max_samples=plan.transport.max_samples,
-        fail_on_error=True,
-        ctl_server=False,
-        score_display=False,
-    )
+    evaluate(task, model, n=len(pending), logs=run.logs, server=server, max_samples=plan.transport.max_samples)
     progress.finish(quiet=quiet)
-    if caller.fatal is not None:
-        raise caller.fatal
-    if log.status == "cancelled":
-        raise KeyboardInterrupt
-    if log.status != "success":
-        message = log.error.message if log.error else log.status
-        raise ModelRunError(f"the run stopped: {' '.join(message.split())[:300]} (inspect's log: {log.location})")
-
-
-class ModelRunError(PerturbarenaError):
-    """inspect stopped on an error that is neither the server's nor the settings'."""
 
 
 def _trace(question: Question, prompt: str, records: list[CallRecord]) -> dict[str, Any]:
@@ -249,44 +220,11 @@ def _record(call: dict[str, Any]) -> CallRecord:
 def _manifest(
     plan: RunPlan, run: RunFolder, tally: Tally, digest: str, *, began: datetime, progress: Progress
 ) -> dict[str, Any]:
-    import inspect_ai
-
-    fixed = plan.challenge.track(plan.settings.track).model.fixed
-    counter = token_counter(plan.settings.model)
-    return {
-        "format_version": FORMAT_VERSION,
-        "kind": "prompt",
-        "ranked": plan.settings.ranked,
-        "settings": asdict(plan.settings),
-        "model_name": plan.settings.model_name,
-        "model_is_the_tracks": fixed is None or _tail(plan.settings.model_name) == _tail(fixed),
+    return common_manifest(
+        "prompt", plan.settings, plan.transport, challenge=plan.challenge, began=began, progress=progress, run=run
+    ) | {
         "shard": plan.shard,
-        "transport": asdict(plan.transport),
         "inputs": dict(plan.inputs or {}),
         "prompts": {"source": plan.prompts.source, "sha256": digest},
         "counts": tally.as_json(),
-        "last_start": {
-            "began": began.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(progress.seconds, 3),
-            "questions": progress.counts.questions,
-            "calls_sent": progress.counts.calls,
-            "input_tokens": progress.counts.input_tokens,
-            "output_tokens": progress.counts.output_tokens,
-        },
-        "prompt_tokens_checked_before": counter.exact,
-        "versions": {
-            "perturbarena": __version__,
-            "inspect_ai": inspect_ai.__version__,
-            "python": platform.python_version(),
-        },
-        "files": {
-            "predictions": run.predictions.name,
-            "prompt": run.prompt.name,
-            "traces": "traces/answers.jsonl",
-        },
     }
-
-
-def _tail(name: str) -> str:
-    return name.rsplit("/", 1)[-1].casefold()

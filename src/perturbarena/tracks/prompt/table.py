@@ -12,6 +12,7 @@ from typing import Any
 from perturbarena.challenge.formats import atomic
 from perturbarena.challenge.rules import Challenge, Column
 from perturbarena.tracks.prompt.settings import PromptSettings
+from perturbarena.tracks.running.cells import text_cell
 
 
 @dataclass(slots=True)
@@ -109,7 +110,7 @@ def _cell(
             return _probability(by_seed.get(column.seed), column.role, settings)
         case "trace":
             own = calls if column.seed is None else [by_seed[column.seed]] if column.seed in by_seed else []
-            return _text("\n\n".join(filter(None, map(_written, own))), challenge)
+            return text_cell("\n\n".join(filter(None, map(_written, own))), challenge)
         case "tokens_used":
             return _tokens_used(calls)
         case "prompt_tokens":
@@ -134,11 +135,6 @@ def _means(calls: list[dict[str, Any]], settings: PromptSettings) -> dict[str, f
 
 def _written(call: dict[str, Any]) -> str:
     return "\n\n".join(part for part in (call["reasoning"], call["content"]) if part.strip())
-
-
-def _text(text: str, challenge: Challenge) -> str:
-    clean = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-    return clean if clean.strip() else challenge.empty_text
 
 
 def _tokens_used(calls: list[dict[str, Any]]) -> int:

@@ -5,80 +5,26 @@ Three epochs of one call would cost three times the overhead of one sample of th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from inspect_ai import Task
-from inspect_ai._util.error import PrerequisiteError  # the only class by which a missing key can be told
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from perturbarena.challenge.records import Question
-from perturbarena.errors import ModelServerError
-from perturbarena.tracks.prompt.calls import EXTRA_BODY, Caller, CallRecord
-from perturbarena.tracks.prompt.settings import TOP_LOGPROBS, PromptSettings, Transport, check_url
+from perturbarena.tracks.prompt.calls import Caller, CallRecord
+from perturbarena.tracks.prompt.settings import PromptSettings
+from perturbarena.tracks.running.model import model_config
 
 TASK: Final = "perturbarena/prompt_only"
-_OPENAI_CLIENT: Final = ("openai-api", "openai")
-"""Providers whose arguments reach the OpenAI client, whose own silent retries are switched off."""
 
 Done = Callable[[Question, str, list[CallRecord]], None]
 """Told when all calls of a question have ended."""
 Kept = Callable[[str], Sequence[CallRecord]]
 """Calls of a question that an earlier start has made and that stand."""
-
-
-def build_model(settings: PromptSettings, transport: Transport) -> Model:
-    """The model that inspect calls, with the settings' sampling.
-
-    Raises
-    ------
-    ModelServerError
-        If inspect cannot make it: an unknown provider, a missing key or package.
-    """
-    provider = settings.model.split("/", 1)[0]
-    arguments: dict[str, Any] = dict(settings.model_args)
-    if provider in _OPENAI_CLIENT:
-        arguments.setdefault("max_retries", 0)
-    key = None
-    if provider == "openai-api" and transport.base_url is not None:
-        service = settings.model.split("/")[1].upper().replace("-", "_")
-        key = os.environ.get(f"{service}_API_KEY") or "none"  # servers of one's own want no key, the client does
-    try:
-        model = get_model(
-            settings.model,
-            base_url=transport.base_url,
-            api_key=key,
-            config=model_config(settings, concurrency=transport.concurrency),
-            memoize=False,
-            **arguments,
-        )
-    except (PrerequisiteError, ValueError) as error:
-        raise ModelServerError(f"{settings.model}: {_plain(error)}") from error
-    if isinstance(model.api.base_url, str):
-        check_url(model.api.base_url)
-    return model
-
-
-def model_config(settings: PromptSettings, *, concurrency: int | None = None) -> GenerateConfig:
-    """The settings as inspect's generation config."""
-    provider = settings.model.split("/", 1)[0]
-    limit = settings.max_completion_tokens
-    wants_tokens = settings.answers == "logprobs"
-    return GenerateConfig(
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        reasoning_effort=settings.reasoning_effort,
-        max_tokens=None if provider in EXTRA_BODY else limit,  # those get max_completion_tokens with each call
-        logprobs=True if wants_tokens else None,
-        top_logprobs=TOP_LOGPROBS if wants_tokens else None,
-        max_connections=concurrency,
-        adaptive_connections=False,
-        max_retries=0,
-    )
 
 
 def build_task(
@@ -101,7 +47,7 @@ def build_task(
         dataset=MemoryDataset(samples),
         solver=_solver(settings, caller, done, kept),
         scorer=seeds_mean(settings),
-        config=GenerateConfig() if own_model else model_config(settings),
+        config=GenerateConfig() if own_model else model_config(settings, logprobs=settings.answers == "logprobs"),
         fail_on_error=True,
         metadata={"ranked": settings.ranked, "answers": settings.answers, "seeds": list(settings.seeds)},
     )
@@ -156,11 +102,3 @@ def seeds_mean(settings: PromptSettings) -> Scorer:
         return score
 
     return make()
-
-
-def _plain(error: BaseException) -> str:
-    """inspect's message without its colours."""
-    from rich.text import Text
-
-    message = str(getattr(error, "message", error))
-    return " ".join(Text.from_markup(message).plain.split())

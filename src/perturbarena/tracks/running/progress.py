@@ -39,9 +39,9 @@ class Counts:
 class Progress:
     """Prints rate, tokens, failures and the time left."""
 
-    def __init__(self, total: int, *, done: int = 0, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, *, done: int = 0, unit: str = "calls", stream: TextIO | None = None) -> None:
         self.counts = Counts()
-        self._total, self._done = total, done
+        self._total, self._done, self._unit = total, done, unit
         self._stream = sys.stderr if stream is None else stream
         self._live = self._stream.isatty()
         self._began = self._last = time.monotonic()
@@ -77,7 +77,7 @@ class Progress:
         return (
             f"{self._done + c.questions:,}/{self._total:,} questions  {c.calls / seconds:.1f} calls/s  "
             f"tokens {c.input_tokens:,} in, {c.output_tokens:,} out  {failed:,} failed requests  "
-            f"{none:,} calls unanswered  " + (eta if eta == "done" else f"{eta} left")
+            f"{none:,} {self._unit} unanswered  " + (eta if eta == "done" else f"{eta} left")
         )
 
     def _print(self, line: str) -> None:

@@ -1,0 +1,1 @@
+"""What every run of a model shares: the folder, requests and their faults, progress, limits on prompt tokens."""
