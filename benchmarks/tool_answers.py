@@ -13,13 +13,15 @@ import inspect
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from perturbarena.challenge.formats import read_labelled
+from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.knowledge import KnowledgeBase
 from perturbarena.stats.auroc import auroc
-from perturbarena.tracks.prompt.tokens import token_counter
+from perturbarena.tracks.running.tokens import token_counter
 from perturbarena.tracks.tools.builtin import KnowledgeTools
 from perturbarena.tracks.tools.similarity import Likeness
 from perturbarena.tracks.tools.training import TrainingTools
@@ -54,50 +56,77 @@ def told(tool: str, text: str) -> tuple[float, float]:
     return float(not text.startswith("None of")), np.nan
 
 
+class Asker:
+    """Asks every tool of a question, with the question's perturbation and gene hidden."""
+
+    def __init__(self, store: str, train: LabelledQuestions) -> None:
+        self.base, self.train = KnowledgeBase.open(store), train
+        self.knockouts, self.targets = Likeness.of_knockouts(self.base), Likeness.of_targets(self.base)
+
+    def calls(self, pert: str, gene: str) -> Iterator[tuple[str, tuple[str, ...], Callable[..., str]]]:
+        """Name, arguments and function of each call that an agent would make."""
+        learnt = TrainingTools(
+            self.base,
+            self.train,
+            hidden=Questions.from_pairs([pert], [gene]),
+            of_knockouts=self.knockouts,
+            of_targets=self.targets,
+        )
+        for tool in (*KnowledgeTools(self.base).tools(), *learnt.tools()):
+            names = list(inspect.signature(tool).parameters)
+            of_pert = names[0] == "perturbed" or tool.__name__ == "gene_summary"
+            yield tool.__name__, (pert, gene) if len(names) == 2 else (pert if of_pert else gene,), tool
+
+
+def show(asker: Asker, ids: list[str]) -> None:
+    """Every answer to these questions."""
+    for i in np.flatnonzero(np.isin(asker.train.id, ids)):
+        print(f"\n# {asker.train.id[i]}: {asker.train.label[i]}")
+        for name, arguments, tool in asker.calls(asker.train.pert[i], asker.train.gene[i]):
+            print(f"\n## {name}({', '.join(arguments)})\n{tool(*arguments)}")
+
+
+def measure(asker: Asker, asked: LabelledQuestions) -> None:
+    """One line a tool."""
+    counter = token_counter("gpt-oss")
+    seen: dict[str, list[tuple[int, float, float, float, bool]]] = defaultdict(list)
+    schemas: dict[str, int] = {}
+    for pert, gene in zip(asked.pert, asked.gene, strict=True):
+        for name, arguments, tool in asker.calls(pert, gene):
+            start = time.perf_counter()
+            text = tool(*arguments)
+            took = time.perf_counter() - start
+            empty = any(word in text.partition("\n")[0] for word in EMPTY)
+            seen[name].append((counter.count(text), took, *told(name, text), empty))
+            schemas[name] = counter.count(f"{name}{inspect.signature(tool)}{inspect.getdoc(tool)}")
+    print(f"{len(asked)} questions, {int(asked.is_de.sum())} moved, {int(asked.is_up.sum())} up; {counter.name}")
+    print("tool | schema | tokens: median, largest | says something | ms: median | AUROC moves | AUROC up")
+    for name, rows in seen.items():
+        tokens, took, moves, up, empty = (np.array(column) for column in zip(*rows, strict=True))
+        known = asked.is_de & np.isfinite(up)
+        direction = f"{auroc(asked.is_up[known], up[known]):.3f}" if known.sum() > 50 else "–"
+        print(
+            f"{name} | {schemas[name]} | {np.median(tokens):.0f}, {tokens.max():.0f} | {1 - empty.mean():.0%} | "
+            f"{1000 * np.median(took):.1f} | {auroc(asked.is_de, moves):.3f} | {direction}"
+        )
+
+
 def main() -> None:
-    """Print one line a tool."""
+    """Measure, or show the answers to some questions."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("store")
     parser.add_argument("train")
     parser.add_argument("--n", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--show", nargs="+", metavar="ID", help="print what each tool answers to these questions")
     options = parser.parse_args()
-    base, train = KnowledgeBase.open(options.store), read_labelled(options.train)
-    asked = train.take(np.sort(np.random.default_rng(options.seed).choice(len(train), options.n, replace=False)))
-    counter = token_counter("gpt-oss")
-    knockouts, targets = Likeness.of_knockouts(base), Likeness.of_targets(base)
-    own = KnowledgeTools(base).tools()
-    seen: dict[str, list[tuple[int, float, float, float, bool]]] = defaultdict(list)
-    schemas: dict[str, str] = {}
-    for i in range(len(asked)):
-        one = asked.questions.take(np.array([i]))
-        learnt = TrainingTools(base, train, hidden=one, of_knockouts=knockouts, of_targets=targets)
-        for tool in (*own, *learnt.tools()):
-            names = list(inspect.signature(tool).parameters)
-            schemas[tool.__name__] = f"{tool.__name__}{inspect.signature(tool)}{inspect.getdoc(tool)}"
-            of_pert = names[0] == "perturbed" or tool.__name__ == "gene_summary"
-            arguments = (
-                (one.pert[0], one.gene[0]) if len(names) == 2 else (one.pert[0] if of_pert else one.gene[0],)
-            )
-            start = time.perf_counter()
-            text = tool(*arguments)
-            took = time.perf_counter() - start
-            first = text.partition("\n")[0]
-            seen[tool.__name__].append(
-                (counter.count(text), took, *told(tool.__name__, text), any(word in first for word in EMPTY))
-            )
-    print(f"{len(asked)} questions, {int(asked.is_de.sum())} moved; tokens: {counter.name}")
-    print("tool | schema | tokens: median, largest | says something | ms: median | AUROC moves | AUROC up")
-    for name, rows in seen.items():
-        tokens, took, moves, up, empty = (np.array(column) for column in zip(*rows, strict=True))
-        de = auroc(asked.is_de, moves)
-        known = asked.is_de & np.isfinite(up)
-        direction = f"{auroc(asked.is_up[known], up[known]):.3f}" if known.sum() > 50 else "–"
-        schema = counter.count(schemas[name])
-        print(
-            f"{name} | {schema} | {np.median(tokens):.0f}, {tokens.max():.0f} | {1 - empty.mean():.0%} | "
-            f"{1000 * np.median(took):.1f} | {de:.3f} | {direction}"
-        )
+    train = read_labelled(options.train)
+    asker = Asker(options.store, train)
+    if options.show:
+        show(asker, options.show)
+        return
+    rng = np.random.default_rng(options.seed)
+    measure(asker, train.take(np.sort(rng.choice(len(train), options.n, replace=False))))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from perturbarena.tracks.tools.evidence import Tool
+    from perturbarena.tracks.tools import ToolSet
 
 Knowledge = Annotated[
     Path,
@@ -31,19 +31,17 @@ Questions = Annotated[
 ]
 
 
-def read_tools(knowledge: Path, train: Path | None, questions: Path | None) -> tuple[Tool, ...]:
+def read_tools(knowledge: Path, train: Path | None, questions: Path | None) -> ToolSet:
     """The tools that the options ask for."""
     from perturbarena.challenge.formats import read_labelled, read_questions
     from perturbarena.errors import InputError
-    from perturbarena.knowledge import KnowledgeBase
-    from perturbarena.tracks.tools.catalogue import builtin_tools
+    from perturbarena.tracks.tools import built_in_tools
 
     if (train is None) != (questions is None):
         given, needed = ("--train", "--questions") if questions is None else ("--questions", "--train")
         raise InputError(
             f"{given} needs {needed}: rows that share a name with a question that will be asked are hidden"
         )
-    base = KnowledgeBase.open(knowledge)
     if train is None or questions is None:
-        return builtin_tools(base)
-    return builtin_tools(base, train=read_labelled(train), hidden=read_questions(questions))
+        return built_in_tools(knowledge)
+    return built_in_tools(knowledge, train=read_labelled(train), hidden=read_questions(questions))

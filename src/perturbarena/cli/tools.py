@@ -30,20 +30,16 @@ def list_(
 
     Example: perturbarena tools list --knowledge kb.sqlite --train train.csv --questions test.csv
     """
-    import inspect
-
     from rich.table import Table
-
-    from perturbarena.tracks.tools.evidence import uses_training_labels
 
     rows = [
         {
-            "name": tool.__name__,
-            "arguments": list(inspect.signature(tool).parameters),
-            "answers": (inspect.getdoc(tool) or "").partition("\n")[0],
-            "uses_training_labels": uses_training_labels(tool),
+            "name": name,
+            "arguments": list(tool.schema.parameters["properties"]),
+            "answers": tool.schema.description,
+            "uses_training_labels": tool.uses_training_labels,
         }
-        for tool in read_tools(knowledge, train, questions)
+        for name, tool in read_tools(knowledge, train, questions).items()
     ]
     if as_json:
         print_json(rows)
@@ -68,16 +64,15 @@ def call(
 
     Example: perturbarena tools call shared_pathways Irf9 Ifit2 --knowledge kb.sqlite
     """
-    import inspect
-
     from perturbarena.errors import InputError
-    from perturbarena.tracks.tools.catalogue import tool_named
 
-    tool = tool_named(read_tools(knowledge, train, questions), name)
-    wanted = list(inspect.signature(tool).parameters)
+    tools = read_tools(knowledge, train, questions)
+    if name not in tools:
+        raise InputError(f"no tool is called {name!r}; there are {', '.join(tools)}")
+    wanted = list(tools[name].schema.parameters["properties"])
     if len(arguments) != len(wanted):
         raise InputError(f"{name} needs {len(wanted)} arguments ({', '.join(wanted)}); got {len(arguments)}")
-    answer = tool(*arguments)
+    answer = str(tools[name].function(*arguments))
     if as_json:
         print_json({"tool": name, "arguments": dict(zip(wanted, arguments, strict=True)), "answer": answer})
         return

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tracks.tool_store import labelled, open_store
+from tests.tracks.tool_store import labelled, make_store, open_store
 
-from perturbarena.errors import InputError
 from perturbarena.knowledge import SetMembership, SourceRef
+from perturbarena.tracks.tools import ToolSet, built_in_tools
 from perturbarena.tracks.tools.builtin import KnowledgeTools
-from perturbarena.tracks.tools.catalogue import as_inspect_tools, builtin_tools, tool_named
 from perturbarena.tracks.tools.evidence import (
     MAX_CHARS,
     MAX_LINES,
     cited,
     listed,
     spoken,
-    uses_training_labels,
     written,
 )
+from perturbarena.tracks.tools.inspecting import as_inspect_tools
 from perturbarena.tracks.tools.telling import most_telling
 
 REF = SourceRef("go-bp", "2", "CC0")
@@ -70,8 +68,8 @@ def test_an_old_name_stands_for_its_gene(tools):
 
 @given(gene=st.text(max_size=80))
 def test_any_text_gets_a_short_answer(shared_tools, gene):
-    for tool in shared_tools:
-        answer = tool(*[gene] * len(inspect.signature(tool).parameters))
+    for tool in shared_tools.values():
+        answer = str(tool.function(*[gene] * len(tool.schema.parameters["properties"])))
         assert 0 < len(answer) <= MAX_CHARS + 200
         assert "Traceback" not in answer
 
@@ -80,26 +78,29 @@ def test_any_text_gets_a_short_answer(shared_tools, gene):
 def shared_tools(tmp_path_factory):
     """All tools over one store, for properties."""
     with pytest.MonkeyPatch.context() as patch:
-        base = open_store(tmp_path_factory.mktemp("kb"), patch)
+        store = make_store(tmp_path_factory.mktemp("kb"), patch)
         train = labelled(("Stat2", "Ifit3", "down"), ("Rela", "Tnf", "down"))
-        return builtin_tools(base, train=train, hidden=labelled(("Stat1", "Ifit2", "up")).questions)
+        return built_in_tools(store, train=train, hidden=labelled(("Stat1", "Ifit2", "up")).questions)
 
 
 def test_only_tools_over_training_rows_are_marked(shared_tools):
-    marked = {tool.__name__ for tool in shared_tools if uses_training_labels(tool)}
+    marked = {name for name, tool in shared_tools.items() if tool.uses_training_labels}
     assert marked == {"knockouts_like", "genes_like", "similar_questions"}
-    assert tool_named(shared_tools, "genes_like") is shared_tools[-2]
-    with pytest.raises(InputError, match="no tool is called 'oracle'; there are gene_summary"):
-        tool_named(shared_tools, "oracle")
+    assert built_in_tools(None) == ToolSet()
+
+
+def test_every_argument_is_explained_to_the_model(shared_tools):
+    for tool in shared_tools.values():
+        assert "Args" not in tool.schema.description
+        assert all(shape["description"] for shape in tool.schema.parameters["properties"].values())
 
 
 def test_inspect_takes_them_as_they_are(shared_tools):
     definitions = as_inspect_tools(shared_tools)
-    assert [d.name for d in definitions] == [tool.__name__ for tool in shared_tools]
+    assert [d.name for d in definitions] == list(shared_tools)
     assert all(p.description for d in definitions for p in d.parameters.properties.values())
-    shared_pathways = definitions[1]
-    answer = asyncio.run(shared_pathways.tool(gene_a="Stat1", gene_b="Ifit2"))
-    assert answer == shared_tools[1]("Stat1", "Ifit2")
+    answer = asyncio.run(definitions[1].tool(gene_a="Stat1", gene_b="Ifit2"))
+    assert answer == shared_tools["shared_pathways"].function("Stat1", "Ifit2")
 
 
 @given(lines=st.lists(st.text(alphabet="ab ", max_size=400), max_size=40))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from itertools import product
 
 import numpy as np
@@ -13,7 +12,7 @@ from tests.tracks.tool_store import GENES, labelled, open_store
 
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Questions
 from perturbarena.errors import InputError
-from perturbarena.tracks.tools.catalogue import builtin_tools
+from perturbarena.tracks.tools import built_in_tools
 from perturbarena.tracks.tools.similarity import Likeness
 from perturbarena.tracks.tools.training import TrainingTools, seen_rows
 
@@ -30,9 +29,9 @@ def base(tmp_path_factory):
 def every_answer(base, train: LabelledQuestions, hidden: Questions) -> dict[tuple[str, ...], str]:
     """Every tool asked of every gene, and of every pair."""
     return {
-        (tool.__name__, *genes): tool(*genes)
-        for tool in builtin_tools(base, train=train, hidden=hidden)
-        for genes in product(GENES, repeat=len(inspect.signature(tool).parameters))
+        (name, *genes): str(tool.function(*genes))
+        for name, tool in built_in_tools(base.path, train=train, hidden=hidden).items()
+        for genes in product(GENES, repeat=len(tool.schema.parameters["properties"]))
     }
 
 
@@ -100,9 +99,9 @@ def test_rows_under_an_old_name_are_hidden_too(base):
 def test_training_tools_need_the_questions_and_a_row(base):
     train = labelled(("Stat1", "Tnf", "up"))
     with pytest.raises(InputError, match="need the questions that will be asked"):
-        builtin_tools(base, train=train)
+        built_in_tools(base.path, train=train)
     with pytest.raises(InputError, match="none of 1 is left"):
-        builtin_tools(base, train=train, hidden=train.questions)
+        built_in_tools(base.path, train=train, hidden=train.questions)
 
 
 def test_likeness_is_missing_where_nothing_is_known(base):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.tracks.tool_store import make_store
 
+from perturbarena.tracks.tools import tool_set
 from perturbarena.tracks.tools.serving import mcp_server
 
 mcp = pytest.importorskip("mcp")
@@ -83,7 +84,7 @@ def test_a_server_in_the_same_process(tmp_path: Path):
         return f"hello {name}"
 
     async def ask() -> str:
-        async with mcp.Client(mcp_server([greet])) as client:
+        async with mcp.Client(mcp_server(tool_set(greet))) as client:
             return (await client.call_tool("greet", {"name": "Irf3"})).content[0].text
 
     assert asyncio.run(ask()) == "hello Irf3"

@@ -55,10 +55,8 @@ class KnowledgeTools:
     def gene_summary(self, gene: str) -> str:
         """What a gene is: names, function in words, essentiality, its main pathways and where it acts.
 
-        Parameters
-        ----------
-        gene
-            Gene symbol, for example Irf3.
+        Args:
+            gene: Gene symbol, for example Irf3.
         """
         base = self.base
         if (sorry := unknown(base, gene)) is not None:
@@ -82,12 +80,9 @@ class KnowledgeTools:
     def shared_pathways(self, gene_a: str, gene_b: str) -> str:
         """Pathways and processes that hold both genes, the most specific first, with their sizes.
 
-        Parameters
-        ----------
-        gene_a
-            Gene symbol.
-        gene_b
-            Another gene symbol.
+        Args:
+            gene_a: Gene symbol.
+            gene_b: Another gene symbol.
         """
         if (sorry := unknown(self.base, gene_a, gene_b)) is not None:
             return sorry
@@ -106,10 +101,8 @@ class KnowledgeTools:
     def regulators_and_targets(self, gene: str) -> str:
         """Transcription factors that regulate a gene, and genes that it regulates itself, with sign where known.
 
-        Parameters
-        ----------
-        gene
-            Gene symbol.
+        Args:
+            gene: Gene symbol.
         """
         base = self.base
         if (sorry := unknown(base, gene)) is not None:
@@ -124,12 +117,9 @@ class KnowledgeTools:
     def signed_path(self, source: str, target: str) -> str:
         """Whether one gene regulates another, directly or over up to two others, and in which direction.
 
-        Parameters
-        ----------
-        source
-            Gene symbol of the one knocked out.
-        target
-            Gene symbol of the one that may move.
+        Args:
+            source: Gene symbol of the one knocked out.
+            target: Gene symbol of the one that may move.
         """
         base = self.base
         if (sorry := unknown(base, source, target)) is not None:
@@ -156,12 +146,9 @@ class KnowledgeTools:
     def published_signatures(self, perturbed: str, gene: str) -> str:
         """Published perturbation signatures named for one gene that hold another gene.
 
-        Parameters
-        ----------
-        perturbed
-            Gene symbol of the one knocked out.
-        gene
-            Gene symbol of the one that may move.
+        Args:
+            perturbed: Gene symbol of the one knocked out.
+            gene: Gene symbol of the one that may move.
         """
         base = self.base
         if (sorry := unknown(base, perturbed, gene)) is not None:
@@ -180,10 +167,8 @@ class KnowledgeTools:
     def cell_type_expression(self, gene: str) -> str:
         """How strongly a gene is expressed in macrophages and their kin, against other cell types.
 
-        Parameters
-        ----------
-        gene
-            Gene symbol.
+        Args:
+            gene: Gene symbol.
         """
         base = self.base
         if (sorry := unknown(base, gene)) is not None:
@@ -197,10 +182,8 @@ class KnowledgeTools:
     def stimulus_response(self, gene: str) -> str:
         """How a gene responds to stimuli: macrophage activation, pathway activity, published signatures.
 
-        Parameters
-        ----------
-        gene
-            Gene symbol.
+        Args:
+            gene: Gene symbol.
         """
         base = self.base
         if (sorry := unknown(base, gene)) is not None:
@@ -255,7 +238,7 @@ def _profile(gene: str, profile: Profile) -> str:
     level = dict(zip(profile.columns, profile.values, strict=True))
     ranked = sorted(level, key=lambda column: (-level[column], column))
     told = [f"{c} {level[c]:.1f} (rank {ranked.index(c) + 1})" for c in IMMUNE_CELLS if c in level]
-    top = ", ".join(f"{c} {level[c]:.1f}" for c in ranked[:3])
+    top = ", ".join(f"{c} {level[c]:.1f}" for c in ranked[:2])
     return (
         f"{gene} in {len(level)} cell types ({profile.source.name}, log2): {', '.join(told) or 'no macrophages'}; "
         f"median {np.median(profile.values):.1f}; highest {top}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from perturbarena.knowledge import KnowledgeBase, SourceRef, declared_sources
 
@@ -20,18 +20,6 @@ LONGEST_NAME: Final = 60
 
 Tool = Callable[..., str]
 """A plain function: typed arguments, a docstring, a text."""
-Marked = TypeVar("Marked", bound=Tool)
-
-
-def training_labels(tool: Marked) -> Marked:
-    """Mark a tool whose answers use labels of training rows; see :func:`uses_training_labels`."""
-    tool.__dict__["uses_training_labels"] = True
-    return tool
-
-
-def uses_training_labels(tool: Tool) -> bool:
-    """Whether a tool's answers use labels of training rows (a challenge's rules may forbid it)."""
-    return bool(getattr(tool, "uses_training_labels", False))
 
 
 def written(lines: Iterable[str], *, looked_at: Sequence[SourceRef] = (), missing: Sequence[str] = ()) -> str:

@@ -6,12 +6,11 @@ An unknown gene is an answer; a call without an argument, or of no such tool, co
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from perturbarena import __version__
 from perturbarena.errors import MissingExtraError
-from perturbarena.tracks.tools.evidence import Tool, uses_training_labels
+from perturbarena.tracks.tools.toolset import ToolSet
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -22,7 +21,7 @@ INSTRUCTIONS: Final = (
 )
 
 
-def mcp_server(tools: Sequence[Tool]) -> MCPServer:
+def mcp_server(tools: ToolSet) -> MCPServer:
     """A server of these tools; run it with :func:`serve`.
 
     Raises
@@ -36,13 +35,13 @@ def mcp_server(tools: Sequence[Tool]) -> MCPServer:
     except ImportError as error:
         raise MissingExtraError("serving tools needs `pip install 'perturbarena[models]'`") from error
     server = MCPServer("perturbarena", instructions=INSTRUCTIONS, version=__version__, log_level="WARNING")
-    for tool in tools:
+    for name, tool in tools.items():
         server.add_tool(
-            tool,
-            name=tool.__name__,
-            description=(inspect.getdoc(tool) or "").replace("Parameters\n----------\n", ""),
+            tool.function,
+            name=name,
+            description=inspect.getdoc(tool.function),
             annotations=ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False),
-            meta={"uses_training_labels": uses_training_labels(tool)},
+            meta={"uses_training_labels": tool.uses_training_labels},
             structured_output=False,
         )
     return server

@@ -15,8 +15,9 @@ import numpy as np
 from perturbarena.challenge.records import DOWN, NONE, UP, LabelledQuestions, Questions
 from perturbarena.errors import InputError
 from perturbarena.knowledge import KnowledgeBase
-from perturbarena.tracks.tools.evidence import Tool, known_name, listed, training_labels, unknown, written
+from perturbarena.tracks.tools.evidence import Tool, known_name, listed, unknown, written
 from perturbarena.tracks.tools.similarity import Alike, Likeness
+from perturbarena.tracks.tools.toolset import uses_training_labels
 
 N_NEAREST: Final = 6
 N_NAMED: Final = 5
@@ -91,14 +92,12 @@ class TrainingTools:
         """Every tool, in the order in which an agent should read of them."""
         return (self.knockouts_like, self.genes_like, self.similar_questions)
 
-    @training_labels
+    @uses_training_labels
     def knockouts_like(self, perturbed: str) -> str:
         """Measured knockouts of genes linked to, or most like, a gene, and what they did.
 
-        Parameters
-        ----------
-        perturbed
-            Gene symbol of the one knocked out; its own measurements are left out.
+        Args:
+            perturbed: Gene symbol of the one knocked out; its own measurements are left out.
         """
         if (sorry := unknown(self.base, perturbed)) is not None:
             return sorry
@@ -108,14 +107,12 @@ class TrainingTools:
         lines += [self._did(item, self.rows.pert, self.rows.gene) for item in near]
         return self._told(lines, near, of=self.of_knockouts, name=name)
 
-    @training_labels
+    @uses_training_labels
     def genes_like(self, gene: str) -> str:
         """Measured target genes most like a gene, and which knockouts moved them.
 
-        Parameters
-        ----------
-        gene
-            Gene symbol of the one that may move; its own measurements are left out.
+        Args:
+            gene: Gene symbol of the one that may move; its own measurements are left out.
         """
         if (sorry := unknown(self.base, gene)) is not None:
             return sorry
@@ -125,16 +122,13 @@ class TrainingTools:
         lines += [self._did(item, self.rows.gene, self.rows.pert) for item in near]
         return self._told(lines, near, of=self.of_targets, name=name)
 
-    @training_labels
+    @uses_training_labels
     def similar_questions(self, perturbed: str, gene: str) -> str:
         """Measured pairs of a knockout and a target gene most like this pair, and what happened.
 
-        Parameters
-        ----------
-        perturbed
-            Gene symbol of the one knocked out; its own measurements are left out.
-        gene
-            Gene symbol of the one that may move; its own measurements are left out.
+        Args:
+            perturbed: Gene symbol of the one knocked out; its own measurements are left out.
+            gene: Gene symbol of the one that may move; its own measurements are left out.
         """
         if (sorry := unknown(self.base, perturbed, gene)) is not None:
             return sorry
