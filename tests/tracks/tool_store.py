@@ -46,7 +46,7 @@ def make_store(
     (folder / "sets.gmt").write_text("".join(sets))
     (folder / "cgp.gmt").write_text("X_STAT1_TARGETS\tx\tIfit2\tIrf1\nX_RESPONSE_TO_LPS_UP\tx\tTnf\tIl6\n")
     (folder / "regulons.csv").write_text("source,target,weight\nStat1,Irf1,1\nIrf1,Tnf,-1\nRela,Il6,1\n")
-    columns = ("Macrophages", "Macrophages activated", "Neurons")
+    columns = ("Macrophages", "Microglia", "Microglia activated")
     rows = "".join(f"{g}\t{i % 5 + 1}\t{i % 3 + 2}\t{i % 4}\n" for i, g in enumerate(GENES))
     (folder / "matrix.tsv").write_text("gene\t" + "\t".join(columns) + "\n" + rows)
     entries = [

@@ -35,7 +35,7 @@ async def use(server) -> None:
     """List the tools, call one of each kind, and call one wrongly."""
     async with mcp.Client(server) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert len(tools) == 10
+        assert len(tools) == 9
         assert tools["genes_like"].meta == {"uses_training_labels": True}
         assert tools["gene_summary"].meta == {"uses_training_labels": False}
         assert tools["shared_pathways"].input_schema["required"] == ["gene_a", "gene_b"]
