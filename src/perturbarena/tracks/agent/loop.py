@@ -205,7 +205,7 @@ class Conversation:
         text = content.strip()
         if text and self._role.ends is None:
             return Ended(text=text)
-        reason = str(output.stop_reason) if output.stop_reason not in ("stop", "tool_calls") else ""
+        reason = str(output.stop_reason) if output.stop_reason not in ("stop", "tool_calls", "unknown") else ""
         if reason == "model_length":
             return Ended(reason=reason)
         reason = reason or ("no_answer_call" if text else "empty")

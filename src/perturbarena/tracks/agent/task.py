@@ -80,6 +80,7 @@ def _solver(desk: Desk) -> Solver:
             state.messages = run.messages
             state.output.completion = verdict.reason or f"p_up={verdict.p_up:g}, p_down={verdict.p_down:g}"
             state.metadata["verdict"] = {key: trace[key] for key in ("answered", "p_up", "p_down", "numbers")}
+            state.metadata["steps"] = run.recorder.steps  # the whole of it, sub-agents too, for inspect's log
             state.completed = True
             return state
 

@@ -1,11 +1,12 @@
 """Scripted turns: tool calls first, then a final answer, for testing agents without a model.
 
-The file is JSON: a list of turns, or an object of such lists by question id with ``"*"`` for all others. Agents that
-work for the one who answers call themselves ``ID/ROLE``; ``"*/ROLE"`` stands for such a one in all questions. A turn
-is ``{"tool": NAME, "arguments": {…}}``, ``{"tools": [{"tool": …}, …]}`` for several at once, or ``{"answer": TEXT}``;
-``"content"`` may stand beside a tool call, and arguments that are a text are sent as they stand, valid JSON or not.
-The number of assistant messages in a request says which turn it is, so the server remembers nothing; after its last
-turn a script repeats it.
+The file is JSON: a list of turns, or an object of such lists by question id with ``"*"`` for all others. Agents
+that work for the one who answers call themselves ``ID/ROLE``; ``"*/ROLE"`` stands for such a one in all questions.
+
+A turn is ``{"tool": NAME, "arguments": {…}}``, ``{"tools": [{"tool": …}, …]}`` for several at once, or
+``{"answer": TEXT}``; ``"content"`` may stand beside a tool call, and arguments that are a text are sent as they
+stand, valid JSON or not. The number of assistant messages in a request says which turn it is, so the server
+remembers nothing; after its last turn a script repeats it.
 """
 
 from __future__ import annotations

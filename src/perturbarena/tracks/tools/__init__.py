@@ -1,6 +1,8 @@
 """Tools for agents: those that ship, and a folder of an entrant's own in fenced processes.
 
-A tool is a plain typed function with a docstring. :func:`tool_set` makes a set, :func:`uses_training_labels` marks one that looks at labels of training rows, :class:`UserTools` runs a folder of strangers' functions.
+A tool is a plain typed function with a docstring. :func:`tool_set` makes a set of them,
+:func:`uses_training_labels` marks one that looks at labels of training rows, :class:`UserTools` runs a folder of
+strangers' functions.
 """
 
 from perturbarena.tracks.tools.schema import ToolSchema, check_arguments, describe

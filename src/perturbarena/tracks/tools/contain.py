@@ -5,7 +5,7 @@ Three rings, each used where the system has it, and then *tried* (:func:`probe`)
 - resource limits: address space, size of a file, open files;
 - Linux: a seccomp filter (no sockets, no processes, no signals to others, no reading of other processes' memory)
   and a Landlock domain (only the interpreter, the tools' folder and a scratch folder can be opened);
-- an audit hook in Python, which names what was attempted. Alone it is a guard rail, no wall: native code passes it.
+- an audit hook in Python, which names what was attempted. Alone it is a guard rail: native code passes it.
 
 Only the standard library is imported; see :mod:`perturbarena.tracks.tools.schema`.
 """

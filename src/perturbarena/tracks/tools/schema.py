@@ -153,4 +153,4 @@ def _split_docstring(text: str) -> tuple[str, dict[str, str]]:
             explained[last] = entry.group(2)
         elif last and line.strip():
             explained[last] += f" {line.strip()}"
-    return "\n".join(part for part in (head.strip(), "\n".join(after).strip()) if part), explained
+    return "\n\n".join(part for part in (head.strip(), "\n".join(after).strip()) if part), explained
