@@ -13,7 +13,7 @@ from perturbarena.stats.structure import Structure, features, fixed_scores
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), n_perts=st.integers(6, 60), rows=st.integers(2, 12))
+@given(seed=st.integers(0, 10_000), n_perts=st.integers(8, 60), rows=st.integers(3, 12))
 def test_every_gene_and_every_perturbation_is_asked_equally_often(seed, n_perts, rows):
     rng = np.random.default_rng(seed)
     labels = made_up_labels(rng, n_perts=n_perts, n_genes=300)

@@ -105,7 +105,7 @@ def test_predict_says_what_its_answers_rest_on(files, capsys):
     [
         (
             "run transfer --train {0}/train.csv --questions {0}/questions.csv -o x.csv",
-            "give --knowledge DIR or --features",
+            "give --knowledge DIR, --features TABLE or --coexpression CELLS",
         ),
         (
             "predict --train {0}/train.csv --perts A --features {0}/features.csv -o x.csv",

@@ -9,6 +9,7 @@ import typer
 
 from perturbarena import __version__
 from perturbarena.cli import (
+    audit,
     benchmark,
     challenge,
     compare,
@@ -16,10 +17,12 @@ from perturbarena.cli import (
     data,
     demo,
     fake_model,
+    fuse,
     knowledge,
     mcp,
     parse,
     predict,
+    report,
     run_agent,
     run_prompt,
     run_tracks,
@@ -43,10 +46,13 @@ GROUPS: tuple[ModuleType, ...] = (
     run_agent,
     predict,
     crossval,
+    fuse,
     parse,
     score,
+    report,
     compare,
     submit,
+    audit,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""

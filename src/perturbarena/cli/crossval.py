@@ -69,3 +69,54 @@ def transfer(
     for line in gene_features.lines(blocks):
         out.print(f"  {line}", soft_wrap=True)
     print_score(result, title=output.name, resamples=N_RESAMPLES)
+
+
+@app.command("command")
+def external(
+    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="CSV with id, pert, gene, label.")],
+    command: Annotated[str, typer.Option(help="What to run for each fit, with {train}, {questions}, {output}.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The predictions CSV to write.")],
+    folds: Annotated[int, typer.Option(min=2, help="Groups of perturbations, and of genes; folds² fits.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Answers are averaged over newly dealt folds.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds; {seed} in the command follows it.")] = 0,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that one fit may take.")] = None,
+    as_json: gene_features.Json = False,
+) -> None:
+    """Cross-validate any predictor: a command that reads labelled rows and questions, and writes predictions.
+
+    It gets no label of a row it is to answer, nor any row that shares its perturbation or gene. Finished fits are
+    kept until all are: a run that was stopped goes on when the same command is given again.
+
+    Example: perturbarena crossval command train.csv -o out.csv --command "mine {train} {questions} {output}"
+    """
+    import shutil
+
+    import numpy as np
+    from rich.progress import Progress
+
+    from perturbarena.challenge.formats import read_labelled, write_predictions
+    from perturbarena.evaluation import score_strict
+    from perturbarena.workflows.crossval import cross_validate
+    from perturbarena.workflows.external import ExternalLearner
+
+    rows, kept = read_labelled(train), output.with_name(f".{output.name}.partial")
+    learner = ExternalLearner(command, kept, timeout)
+    with Progress(console=progress_console(), transient=True) as bar:
+        task = bar.add_task("fits", total=repeats * folds**2)
+        answers = cross_validate(
+            rows,
+            learner,
+            n_folds=folds,
+            repeats=repeats,
+            seed=seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    write_predictions(output, answers.predictions)
+    shutil.rmtree(kept, ignore_errors=True)
+    result = score_strict(rows, answers.predictions, rng=np.random.default_rng(0), n_resamples=N_RESAMPLES)
+    if as_json:
+        settings = {"folds": folds, "repeats": repeats, "seed": seed, "fits": answers.n_fits}
+        print_json({"file": str(output), "command": command} | settings | {"score": result.as_json()})
+        return
+    console().print(f"[b]{output}[/]: {len(rows):,} rows answered out of fold by {answers.n_fits} fits")
+    print_score(result, title=output.name, resamples=N_RESAMPLES)

@@ -53,6 +53,8 @@ def demo(
         "perturbarena run transfer --train bench/train.csv --questions bench/test.csv "
         f"--coexpression {f['controls']} -o answers.csv",
         "perturbarena score answers.csv --truth truth/solution.csv --questions bench/test.csv",
+        "perturbarena report answers.csv --truth truth/solution.csv --questions bench/test.csv --benchmark bench "
+        "-o report.html",
         f"perturbarena submit pack answers.csv --track open --challenge {f['rules']} "
         "--questions bench/test.csv -o entry.zip",
     ):
@@ -70,4 +72,5 @@ PURPOSES = {
     "submission": "packed and checked",
     "figure": "ROC curves with bands",
     "picture": "the same as a picture",
+    "report": "everything about the answers on one page",
 }

@@ -39,24 +39,34 @@ def attach(parent: typer.Typer) -> None:
 
 
 @app.command()
-def sources(as_json: Json = False) -> None:
-    """The sources that a knowledge base can be built from, with species, licence and terms.
+def sources(
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", "-k", metavar="KB.sqlite", help="What this store was built from instead."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The sources that a knowledge base can be built from, or with --store the manifest of one.
 
     Example: perturbarena knowledge sources
     """
     from rich.table import Table
 
-    from perturbarena.knowledge import declared_sources
+    from perturbarena.knowledge import KnowledgeBase, declared_sources
 
+    if store is not None:
+        with KnowledgeBase.open(store) as base:
+            _manifest(base, as_json=as_json)
+        return
     known = declared_sources().values()
     if as_json:
         print_json([entry.model_dump(mode="json") for entry in known])
         return
-    table = Table("name", "what", "species", "version", "licence", "terms", "download")
+    table = Table("name", "kind", "species", "licence", "terms", "download")
     for entry in known:
         pinned = all(file.sha256 != "unpinned" for file in entry.files if file.url)
         download = ("pinned" if pinned else "unpinned") if entry.downloads else "by file"
-        table.add_row(entry.name, entry.title, entry.species, entry.version, entry.licence, entry.terms, download)
+        table.add_row(entry.name, entry.kind, entry.species, entry.licence, entry.terms, download)
     console().print(table)
 
 
@@ -252,9 +262,23 @@ def embed(
     console().print(f"{len(features):,} genes × {features.matrix.shape[1]} ({features.source})", soft_wrap=True)
     if asked:
         console().print(
-            f"covers {report['perturbations']:.1%} of the perturbations, {report['covered_genes']:.1%} of the genes"
+            f"covers {report['perturbations']:.1%} of perturbations, {report['covered_genes']:.1%} of genes"
         )
     console().print(f"written: {output}", soft_wrap=True)
+
+
+def _manifest(base: KnowledgeBase, *, as_json: bool) -> None:
+    from rich.table import Table
+
+    if as_json:
+        print_json({"content_hash": base.content_hash, "sources": [record._asdict() for record in base.sources]})
+        return
+    table = Table("name", "version", "licence", "rows", "sha256")
+    for record in base.sources:
+        hashes = ", ".join(file["sha256"][:12] + ("" if file["pinned"] else " unpinned") for file in record.files)
+        table.add_row(record.name, record.version, record.licence, f"{record.rows:,}", hashes)
+    console().print(table)
+    console().print(f"content: {base.content_hash}", soft_wrap=True)
 
 
 def _note_refused(names: Any) -> None:

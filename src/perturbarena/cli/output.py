@@ -53,4 +53,5 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     try:
         yield step
     finally:
-        bar.stop()
+        if bar.live.is_started:  # stopping one that never appeared prints an empty line
+            bar.stop()

@@ -91,7 +91,7 @@ def _score_reference(
 ) -> ScoreResult:
     table = read_table(truth, required=("id", "label"))
     asked = None if questions is None else read_questions(questions)
-    among = _rows_of_usage(table, usage, truth)
+    among = rows_of_usage(table, usage, truth)
     solution = read_inferred(truth)
     solution = solution[[name for name in ("id", "label", "Usage") if name in solution.columns]]
     return score_reference(
@@ -135,7 +135,7 @@ def read_answered(
     """Prediction files and the truth they answer, strictly read; arguments and errors as :func:`score_files`."""
     table = read_table(truth, required=("id", "label"))
     asked = None if questions is None else read_questions(questions)
-    among = _rows_of_usage(table, usage, truth)
+    among = rows_of_usage(table, usage, truth)
     labelled = labelled_from_table(table, questions=asked, source=truth)
     rules = metric_rules(challenge, track, mode="strict")
     tables, answers = [], []
@@ -149,7 +149,14 @@ def read_answered(
     return Answered(labelled.take(among), counted, tuple(answers), tuple(tables))
 
 
-def _rows_of_usage(table: pd.DataFrame, usage: str | None, truth: Path) -> np.ndarray:
+def rows_of_usage(table: pd.DataFrame, usage: str | None, truth: Path) -> np.ndarray:
+    """Rows of a solution with this ``Usage``, shape (n,), bool; all where ``usage`` is None.
+
+    Raises
+    ------
+    FormatError
+        If there is no such column, or no such row.
+    """
     if usage is None:
         return np.ones(len(table), bool)
     if "Usage" not in table.columns:

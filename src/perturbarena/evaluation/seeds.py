@@ -107,7 +107,7 @@ def seed_spread(
     rows = [_rows_of_seed(answered, track, seed, table) for seed in track.seeds]
     measures = _measures([*rows, answered.rows()], rng=rng, n_resamples=n_resamples)
     answers = {
-        name: _spread(np.array([getattr(r, column) for r in rows]))
+        name: answer_spread(np.array([getattr(r, column) for r in rows]))
         for name, column in (("DE", "de_score"), ("DIR", "dir_score"))
     }
     return SeedSpread(track.seeds, measures, answers)
@@ -157,8 +157,11 @@ def _measures(rows: Sequence[ScoredRows], *, rng: np.random.Generator, n_resampl
     return found
 
 
-def _spread(values: np.ndarray) -> AnswerSpread:
-    """``within`` is the mean square within questions, ``between`` (mean square between − within)/s, at least 0."""
+def answer_spread(values: np.ndarray) -> AnswerSpread:
+    """Of ``values``, shape (s, n), s seeds' answers to n questions.
+
+    ``within`` is the mean square within questions, ``between`` (mean square between − within)/s, at least 0.
+    """
     s = len(values)
     within = float(values.var(axis=0, ddof=1).mean())
     between = float(values.mean(axis=0).var(ddof=1)) - within / s

@@ -16,7 +16,8 @@ import numpy as np
 from scipy import sparse
 
 from perturbarena.errors import FormatError
-from perturbarena.knowledge.features import GeneFeatures, read_text
+from perturbarena.knowledge.features import GeneFeatures
+from perturbarena.knowledge.readers import read_sets
 
 SUFFIXES: Final = (".gz", ".gmt", ".mm", ".hs")
 """Cut from a file's name to name its collection: ``m5.go.cc.mm.gmt.gz`` is ``m5.go.cc``."""
@@ -128,20 +129,7 @@ def read_collection(path: Path | str) -> GeneSetCollection:
 
 def read_gmt(path: Path) -> list[tuple[str, list[str]]]:
     """(name, sorted genes) of each set of a GMT file; FormatError where a line has no gene or the file no set."""
-    sets = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = line.split("\t")
-        members = sorted({cell.strip() for cell in cells[2:]} - {""})
-        if not line.strip():
-            continue
-        if not members:
-            raise FormatError(
-                f"{path}: a gene set needs name, description and genes, tab-separated (line {number})"
-            )
-        sets.append((cells[0].strip(), members))
-    if not sets:
-        raise FormatError(f"{path} has no gene sets")
-    return sets
+    return [(found.name, list(found.genes)) for found in read_sets(path)]
 
 
 def annotation_features(collections: Sequence[GeneSetCollection]) -> GeneFeatures:

@@ -16,9 +16,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from perturbarena.errors import InputError
+from perturbarena.errors import FormatError, InputError
 from perturbarena.knowledge.answers import (
     Answer,
     Essentiality,
@@ -40,6 +40,7 @@ MAX_PATHS: Final = 50
 """Paths told at most, the shortest first."""
 MAX_LENGTH: Final = 4
 """Longer paths in a regulatory network lead from everything to everything."""
+_SETS: Final = "SELECT group_concat(set_id) FROM member WHERE gene_id = ?"
 _SPARE: Final = 64
 """Connections kept open between calls."""
 
@@ -75,6 +76,24 @@ class SourceRecord(NamedTuple):
         return SourceRef(self.name, self.version, self.licence)
 
 
+class Edge(NamedTuple):
+    """A signed regulation of a target, as numbers."""
+
+    regulator: int
+    sign: int
+    confidence: str
+    source: int
+
+
+class _Held(NamedTuple):
+    """Names of genes, gene sets without members, and who regulates whom, by number."""
+
+    symbols: dict[int, str]
+    sets: dict[int, SetMembership]
+    regulators: dict[int, list[Edge]]
+    targets: dict[int, set[int]]
+
+
 class KnowledgeBase:
     """A store, open for reading; see :meth:`open`.
 
@@ -87,15 +106,14 @@ class KnowledgeBase:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pid, self._spare = os.getpid(), list[sqlite3.Connection]()
-        self._lock, self._loading = threading.Lock(), threading.Lock()
-        self._network: dict[int, list[tuple[int, int, str, int]]] | None = None
+        self._lock = threading.Lock()
         with self._connection() as connection:
             self.sources = tuple(_records(connection))
             self.content_hash = str(
                 connection.execute("SELECT value FROM meta WHERE key = 'content_hash'").fetchone()[0]
             )
-        self._refs = {record.id: record.ref for record in self.sources}
-        self._set_genes = {record.id: record.genes for record in self.sources}
+            self._refs = {record.id: record.ref for record in self.sources}
+            self._held = self._read_held(connection)
 
     @classmethod
     def open(cls, path: Path | str) -> KnowledgeBase:
@@ -127,6 +145,8 @@ class KnowledgeBase:
         connection = connection or open_store(self.path)
         try:
             yield connection
+        except sqlite3.DatabaseError as error:
+            raise FormatError(f"{self.path} is damaged: {error}") from error
         finally:
             with self._lock:
                 keep = len(self._spare) < _SPARE
@@ -149,9 +169,9 @@ class KnowledgeBase:
 
         def read(connection: sqlite3.Connection, gene: int) -> list[GeneName]:
             name, entrez = connection.execute("SELECT symbol, entrez FROM gene WHERE id = ?", (gene,)).fetchone()
-            known = connection.execute("SELECT source_id FROM knows WHERE gene_id = ?", (gene,))
+            known = _numbers(connection, "SELECT group_concat(source_id) FROM knows WHERE gene_id = ?", gene)
             found = _resolve(connection, symbol)
-            return [GeneName(name, found.how, entrez, tuple(self._refs[row[0]] for row in known))]
+            return [GeneName(name, found.how, entrez, tuple(self._refs[source] for source in sorted(known)))]
 
         return self._ask((symbol,), self.looked_at(), read)
 
@@ -160,12 +180,7 @@ class KnowledgeBase:
         records = self._collections(collection)
 
         def read(connection: sqlite3.Connection, gene: int) -> list[SetMembership]:
-            rows = connection.execute(
-                "SELECT s.name, s.exact, s.size, s.source_id FROM member m JOIN gene_set s ON s.id = m.set_id "
-                "WHERE m.gene_id = ? ORDER BY s.size, s.name",
-                (gene,),
-            )
-            return self._memberships(rows, records)
+            return self._memberships(connection, _numbers(connection, _SETS, gene), records)
 
         return self._ask((symbol,), tuple(r.ref for r in records), read)
 
@@ -174,12 +189,8 @@ class KnowledgeBase:
         records = self._collections(collection)
 
         def read(connection: sqlite3.Connection, first: int, second: int) -> list[SetMembership]:
-            rows = connection.execute(
-                "SELECT s.name, s.exact, s.size, s.source_id FROM member m JOIN member n ON n.set_id = m.set_id "
-                "JOIN gene_set s ON s.id = m.set_id WHERE m.gene_id = ? AND n.gene_id = ? ORDER BY s.size, s.name",
-                (first, second),
-            )
-            return self._memberships(rows, records)
+            shared = _numbers(connection, _SETS, first) & _numbers(connection, _SETS, second)
+            return self._memberships(connection, shared, records)
 
         return self._ask((a, b), tuple(r.ref for r in records), read)
 
@@ -195,12 +206,14 @@ class KnowledgeBase:
         """Genes linked to this one (functional association), the most confident first."""
 
         def read(connection: sqlite3.Connection, gene: int) -> list[Neighbour]:
-            rows = connection.execute(
-                "SELECT g.symbol, l.score, l.source_id FROM link l JOIN gene g ON g.id = l.b "
-                "WHERE l.a = ? AND l.score >= ? ORDER BY l.score DESC, g.symbol",
-                (gene, math.ceil(min_confidence * 1000)),
-            )
-            return [Neighbour(name, score / 1000, self._refs[source]) for name, score, source in rows]
+            names = self._held.symbols
+            rows = _in_one_step(connection, "link", ("b", "score", "source_id"), "a", gene)
+            found = [
+                Neighbour(names[other], score / 1000, self._refs[source])
+                for other, score, source in rows
+                if score >= min_confidence * 1000
+            ]
+            return sorted(found, key=lambda n: (-n.confidence, n.symbol))
 
         return self._ask((symbol,), self.looked_at("links"), read)
 
@@ -216,11 +229,8 @@ class KnowledgeBase:
             raise InputError(f"paths may have 1 to {MAX_LENGTH} steps; got {max_length}")
 
         def read(connection: sqlite3.Connection, start: int, end: int) -> list[SignedPath]:
-            network = self._signed(connection)
-            routes = _routes(network, start, end, max_length=max_length)
-            ids = {gene for route in routes for gene, *_ in route} | {start}
-            names = _symbols(connection, ids)
-            return [self._path(names, start, route) for route in routes]
+            routes = _routes(self._held, start, end, max_length=max_length)
+            return [self._path(route) for route in routes]
 
         return self._ask((a, b), self.looked_at("regulons"), read)
 
@@ -301,23 +311,22 @@ class KnowledgeBase:
             raise InputError(f"{self.path} has no gene sets called {name!r}; it has {known}")
         return [record for record in records if record.name == name]
 
-    def _memberships(self, rows: Iterable[Any], records: Sequence[SourceRecord]) -> list[SetMembership]:
-        wanted = {record.id for record in records}
-        return [
-            SetMembership(name, exact, size, math.log(self._set_genes[source] / size), self._refs[source])
-            for name, exact, size, source in rows
-            if source in wanted
-        ]
+    def _memberships(
+        self, connection: sqlite3.Connection, ids: Iterable[int], records: Sequence[SourceRecord]
+    ) -> list[SetMembership]:
+        sets, wanted = self._held.sets, {record.name for record in records}
+        found = [sets[i] for i in ids if sets[i].source.name in wanted]
+        return sorted(found, key=lambda s: (s.size, s.name))
 
-    def _regulations(self, symbol: str, side: str) -> Answer[Regulation]:
+    def _regulations(self, symbol: str, side: Literal["regulator", "target"]) -> Answer[Regulation]:
         def read(connection: sqlite3.Connection, gene: int) -> list[Regulation]:
-            rows = connection.execute(
-                "SELECT a.symbol, b.symbol, r.sign, r.confidence, r.source_id FROM regulation r "
-                "JOIN gene a ON a.id = r.regulator JOIN gene b ON b.id = r.target "
-                f"WHERE r.{side} = ? ORDER BY r.sign = 0, r.confidence, a.symbol, b.symbol, r.source_id",
-                (gene,),
-            )
-            return [Regulation(a, b, sign, grade, self._refs[source]) for a, b, sign, grade, source in rows]
+            names = self._held.symbols
+            columns = ("regulator", "target", "sign", "confidence", "source_id")
+            found = [
+                Regulation(names[a], names[b], sign, grade, self._refs[source])
+                for a, b, sign, grade, source in _in_one_step(connection, "regulation", columns, side, gene)
+            ]
+            return sorted(found, key=lambda r: (r.sign == 0, r.confidence, r.regulator, r.target, r.source.name))
 
         return self._ask((symbol,), self._regulating(), read)
 
@@ -337,26 +346,32 @@ class KnowledgeBase:
 
         return self._ask((symbol,), self.looked_at(kind), read)
 
-    def _signed(self, connection: sqlite3.Connection) -> dict[int, list[tuple[int, int, str, int]]]:
-        """regulator → (target, sign, confidence, source), read once: a path asks it many times."""
-        with self._loading:
-            if self._network is not None:
-                return self._network
-            known = defaultdict(list)
-            for regulator, *edge in connection.execute(
-                "SELECT regulator, target, sign, confidence, source_id FROM regulation WHERE sign != 0"
-            ):
-                known[regulator].append((edge[0], edge[1], edge[2], edge[3]))
-            self._network = dict(known)
-            return self._network
+    def _read_held(self, connection: sqlite3.Connection) -> _Held:
+        """What many lookups need and is small: some 0.1 s once, instead of joins in every answer."""
+        symbols = dict(connection.execute("SELECT id, symbol FROM gene"))
+        total = {record.id: record.genes for record in self.sources}
+        sets = {
+            i: SetMembership(name, exact, size, math.log(total[source] / size), self._refs[source])
+            for i, source, name, exact, size in connection.execute(
+                "SELECT id, source_id, name, exact, size FROM gene_set"
+            )
+        }
+        regulators: dict[int, list[Edge]] = defaultdict(list)
+        targets: dict[int, set[int]] = defaultdict(set)
+        for regulator, target, *edge in connection.execute(
+            "SELECT regulator, target, sign, confidence, source_id FROM regulation WHERE sign != 0"
+        ):
+            regulators[target].append(Edge(regulator, *edge))
+            targets[regulator].add(target)
+        return _Held(symbols, sets, dict(regulators), dict(targets))
 
-    def _path(self, names: dict[int, str], start: int, route: Sequence[tuple[int, int, str, int]]) -> SignedPath:
-        steps = []
-        before = start
-        for gene, sign, grade, source in route:
-            steps.append(Regulation(names[before], names[gene], sign, grade, self._refs[source]))
-            before = gene
-        return SignedPath(tuple(steps), math.prod(step.sign for step in steps))
+    def _path(self, route: Sequence[tuple[int, Edge]]) -> SignedPath:
+        names = self._held.symbols
+        steps = tuple(
+            Regulation(names[edge.regulator], names[target], edge.sign, edge.confidence, self._refs[edge.source])
+            for target, edge in route
+        )
+        return SignedPath(steps, math.prod(step.sign for step in steps))
 
 
 def _records(connection: sqlite3.Connection) -> Iterator[SourceRecord]:
@@ -378,10 +393,17 @@ def _gene_id(connection: sqlite3.Connection, gene: str) -> int:
     return connection.execute("SELECT id FROM gene WHERE symbol = ?", (gene,)).fetchone()[0]
 
 
-def _symbols(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str]:
-    return {
-        gene: connection.execute("SELECT symbol FROM gene WHERE id = ?", (gene,)).fetchone()[0] for gene in ids
-    }
+def _numbers(connection: sqlite3.Connection, query: str, gene: int) -> set[int]:
+    joined = connection.execute(query, (gene,)).fetchone()[0]
+    return {int(number) for number in joined.split(",")} if joined else set()
+
+
+def _in_one_step(
+    connection: sqlite3.Connection, table: str, columns: Sequence[str], key: str, gene: int
+) -> list[Any]:
+    """Rows as one value: each row fetched by itself gives the interpreter away, to a crowd of other readers."""
+    rows = f"json_group_array(json_array({', '.join(columns)}))"
+    return json.loads(connection.execute(f"SELECT {rows} FROM {table} WHERE {key} = ?", (gene,)).fetchone()[0])
 
 
 def _why(asked: Sequence[str], resolved: Sequence[Resolved]) -> str:
@@ -393,36 +415,23 @@ def _why(asked: Sequence[str], resolved: Sequence[Resolved]) -> str:
     return "; ".join(reasons)
 
 
-def _routes(
-    network: dict[int, list[tuple[int, int, str, int]]], start: int, end: int, *, max_length: int
-) -> list[list[tuple[int, int, str, int]]]:
-    """Simple routes, the shortest first; a regulator that cannot reach the end in time is not entered."""
-    left = _steps_left(network, end, max_length)
-    routes: list[list[tuple[int, int, str, int]]] = []
+def _routes(held: _Held, start: int, end: int, *, max_length: int) -> list[list[tuple[int, Edge]]]:
+    """Simple routes as (target, edge), the shortest first; searched from the end: a gene has few regulators."""
+    first = held.targets.get(start, set()) - {start}
+    routes: list[list[tuple[int, Edge]]] = []
+    if start == end or not first:
+        return routes
     for length in range(1, max_length + 1):
-        waiting: list[list[tuple[int, int, str, int]]] = [[]]
+        waiting: list[list[tuple[int, Edge]]] = [[]]
         while waiting and len(routes) < MAX_PATHS:
             route = waiting.pop()
-            at = route[-1][0] if route else start
-            remaining = length - len(route)
-            if remaining == 0:
-                routes.append(route)
-                continue
-            visited = {start, *(gene for gene, *_ in route)}
-            for edge in reversed(network.get(at, [])):
-                fits = edge[0] == end if remaining == 1 else left.get(edge[0], MAX_LENGTH) < remaining
-                if fits and edge[0] not in visited and (edge[0] != end or remaining == 1):
-                    waiting.append([*route, edge])
-    return routes
-
-
-def _steps_left(network: dict[int, list[tuple[int, int, str, int]]], end: int, max_length: int) -> dict[int, int]:
-    """The fewest steps from each regulator to the end, where fewer than ``max_length``."""
-    left: dict[int, int] = {}
-    goal = {end}
-    for steps in range(1, max_length):
-        goal = {
-            gene for gene, edges in network.items() if gene not in left and any(edge[0] in goal for edge in edges)
-        }
-        left.update(dict.fromkeys(goal, steps))
-    return left
+            at, left = (route[0][1].regulator if route else end), length - len(route)
+            visited = {end, *(edge.regulator for _, edge in route)}
+            for edge in held.regulators.get(at, ()):
+                if edge.regulator in visited or (left == 1) != (edge.regulator == start):
+                    continue
+                if left == 1:
+                    routes.append([(at, edge), *route])
+                elif left > 2 or edge.regulator in first:
+                    waiting.append([(at, edge), *route])
+    return routes[:MAX_PATHS]

@@ -13,6 +13,8 @@ from perturbarena.report.figures import (
     draw_volcanoes,
 )
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
+from perturbarena.report.page import render_page
+from perturbarena.report.page_record import Page, RunSection
 from perturbarena.report.question_set import (
     draw_label_mix,
     draw_log2fc,
@@ -26,7 +28,9 @@ __all__ = [
     "ForestLine",
     "ForestPanel",
     "Measure",
+    "Page",
     "RocPanel",
+    "RunSection",
     "VolcanoPanel",
     "draw_differences",
     "draw_forest",
@@ -38,4 +42,5 @@ __all__ = [
     "draw_rows_per_gene",
     "draw_scores",
     "draw_volcanoes",
+    "render_page",
 ]

@@ -132,7 +132,7 @@ class Findings:
         self._counts[rule, column] += 1
         if self._counts[rule, column] <= MAX_PER_RULE:
             severity, _, fix = RULES[rule]
-            self._listed.append(Problem(rule, f"{_printable(what)}; {fix}", row, column, severity))
+            self._listed.append(Problem(rule, f"{printable(what)}; {fix}", row, column, severity))
 
     def all(self) -> tuple[Problem, ...]:
         """The problems as found, then one line for each rule and column with more than are listed."""
@@ -158,6 +158,6 @@ def rules_markdown() -> str:
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """On one line, without control characters: names and cells come from strangers."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

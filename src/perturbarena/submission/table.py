@@ -39,8 +39,8 @@ def check_table(
     row = 0
     check: _Rows | None = None
     try:
-        with _long_fields():
-            reader = csv.reader(_lines(text), strict=True)
+        with long_fields():
+            reader = csv.reader(bounded_lines(text), strict=True)
             header = next(reader, [])
             row = 1
             columns = _columns(header, track, findings)
@@ -59,7 +59,7 @@ def check_table(
 
 
 @contextmanager
-def _long_fields() -> Iterator[None]:
+def long_fields() -> Iterator[None]:
     """The csv module's cell limit, 128 KiB by default, is process-wide; traces are longer."""
     before = csv.field_size_limit(MAX_LINE_CHARS)
     try:
@@ -68,7 +68,8 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+def bounded_lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Lines of a stranger's table; csv.Error where one is too long or holds a NUL."""
     while line := text.readline(MAX_LINE_CHARS):
         if len(line) == MAX_LINE_CHARS:
             raise csv.Error(f"a line is longer than {MAX_LINE_CHARS:,} characters")
@@ -287,10 +288,10 @@ class _Rows:
                 self._findings.add(
                     "model.unnamed", f"row {row}: the model is {shown}", row=row, column=column.name
                 )
-            elif model.fixed is not None and _short(name) != _short(model.fixed):
+            elif model.fixed is not None and short_name(name) != short_name(model.fixed):
                 what = f"row {row}: the model is {shown}; the track's is {model.fixed}"
                 self._findings.add("model.fixed", what, row=row, column=column.name)
-            size = _stated_parameters(name)
+            size = stated_parameters(name)
             if limits.max_parameters is not None and size >= limits.max_parameters:
                 what = f"row {row}: {shown} names {size:,.0f} parameters; allowed: under {limits.max_parameters:,}"
                 self._findings.add("model.size", what, row=row, column=column.name)
@@ -301,11 +302,11 @@ def _note(rule: str, count: int, column: str | None) -> str:
     return f"{column} is {why} on {count:,} rows"
 
 
-def _short(model: str) -> str:
+def short_name(model: str) -> str:
     """A model's name without its publisher, in lower case: hub and server write it differently."""
     return model.strip().rsplit("/", 1)[-1].casefold()
 
 
-def _stated_parameters(model: str) -> float:
+def stated_parameters(model: str) -> float:
     """The largest number of parameters that a model's name states, 30e9 in ``Qwen3-30B-A3B``; 0 if none."""
     return max((float(size) * 1e9 for size in _SIZE.findall(model)), default=0.0)

@@ -1,5 +1,13 @@
 """Who answers the questions, and how an answer is read out of a text."""
 
+from perturbarena.tracks.fusion import (
+    Fusion,
+    FusionSettings,
+    Part,
+    cross_fit_fusion,
+    head_scores,
+    learn_fusion,
+)
 from perturbarena.tracks.parsing import (
     DEFAULT_LETTERS,
     ParsedAnswer,
@@ -16,16 +24,22 @@ __all__ = [
     "BASES",
     "DEFAULT_LETTERS",
     "Evidence",
+    "Fusion",
+    "FusionSettings",
     "Near",
     "ParseReport",
     "ParsedAnswer",
+    "Part",
     "Ranges",
     "TransferAnswers",
     "TransferModel",
     "TransferSettings",
     "count_basis",
+    "cross_fit_fusion",
     "evidence",
     "fit_transfer",
+    "head_scores",
+    "learn_fusion",
     "parse_answer",
     "parse_answers",
     "parse_report",

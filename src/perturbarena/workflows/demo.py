@@ -32,6 +32,7 @@ from perturbarena.submission import Report, check_submission, pack
 from perturbarena.workflows.build import BuildPlan, Watch, build_benchmark, load_settings
 from perturbarena.workflows.figures import score_figure
 from perturbarena.workflows.predict import answer_transfer
+from perturbarena.workflows.report_run import ReportInputs, report_runs
 
 TRACK: Final = "open"
 N_RESAMPLES: Final = 2000
@@ -69,6 +70,7 @@ def run_demo(
         "screen": "screen.h5ad", "controls": "controls.h5ad", "benchmark": "bench", "truth": "truth",
         "rules": "demo.toml", "predictions": "predictions.csv", "score": "score.json",
         "submission": "submission.zip", "figure": "scores.svg", "picture": "scores.png",
+        "report": "report.html",
     }  # fmt: skip
     files = {purpose: folder / name for purpose, name in names.items()}
     _clear(files)
@@ -111,6 +113,17 @@ def run_demo(
             rng=np.random.default_rng(seed), title="Transfer predictor on hidden questions of a simulated screen",
         )  # fmt: skip
     tell("figure drawn")
+
+    report_runs(
+        [files["predictions"]],
+        files["report"],
+        ReportInputs(
+            truth=files["truth"] / "solution.csv", questions=files["benchmark"] / "test.csv",
+            benchmark=files["benchmark"], resamples=N_RESAMPLES, seed=seed,
+            title="Transfer predictor, simulated screen",
+        ),
+    )  # fmt: skip
+    tell("report page written: report.html")
     return DemoResult(files, result, report, record)
 
 

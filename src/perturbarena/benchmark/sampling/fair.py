@@ -23,7 +23,9 @@ CODES: Final = (CALL_UP, CALL_DOWN, CALL_NONE)
 ROUNDS: Final = 12
 """Choices of genes, each paying more heed to perturbations that the last one left short."""
 NEAREST: Final = 30
-"""Pairs of row counts tried, the nearest to what is wanted first; large blocks take the first."""
+"""Pairs of row counts tried for a better label mix once one fits; large blocks take the first."""
+TRIES: Final = 5
+"""Choices of genes that may turn out to have too few unchanged pairs; only blocks of a few genes need a second."""
 ENOUGH: Final = 0.75
 """Part of the wanted share of moved rows with which a draw is taken; small blocks reach it with fewer rows."""
 SPARE: Final = 0.25
@@ -77,11 +79,12 @@ def draw_fair_together(
     sizes = [(len(u), int(a.any(axis=(0, 1)).sum())) for u, a in zip(usable, able, strict=True)]
     able = [a[:, u] for a, u in zip(able, usable, strict=True)]
     best: tuple[list[_Edges], _Degrees] | None = None
-    for degrees in _degrees(sizes, settings):
-        edges = _fill_alike(able, degrees, settings, rng)
+    for tried, degrees in enumerate(_degrees(sizes, settings), start=1):
+        edges = next((e for _ in range(TRIES) if (e := _fill_alike(able, degrees, settings, rng))), None)
         if edges is not None and (best is None or edges[0].moved_share > best[0][0].moved_share):
             best = edges, degrees
-        if best is not None and best[0][0].moved_share >= ENOUGH * settings.moved_share:
+        enough = best is not None and best[0][0].moved_share >= ENOUGH * settings.moved_share
+        if enough or (best is not None and tried >= NEAREST):
             break
     if best is not None:
         edges, degrees = best
@@ -118,8 +121,7 @@ def _degrees(sizes: Sequence[tuple[int, int]], settings: FairDesign) -> list[_De
         for gene in range(2, most + 1)
         if all(n * pert % gene == 0 and pert <= n * pert // gene <= genes for n, genes in sizes)
     ]
-    fitting.sort(key=lambda d: abs(np.log(d.pert / wanted.pert)) + abs(np.log(d.gene / wanted.gene)))
-    return fitting[:NEAREST]
+    return sorted(fitting, key=lambda d: abs(np.log(d.pert / wanted.pert)) + abs(np.log(d.gene / wanted.gene)))
 
 
 def _fill_alike(

@@ -143,8 +143,8 @@ def _splits(record: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "No perturbation and no target gene stands in two splits"
         + (", and no gene is perturbed in one and a target in another." if across else ".")
-        + " `test.csv` holds both hidden blocks, sorted by id: validation (`Public`, for a running leaderboard) "
-        "and test (`Private`, for the final ranking)."
+        + " `test.csv` holds both hidden blocks, in the order of their ids' SHA-256: validation (`Public`, for a "
+        "running leaderboard) and test (`Private`, for the final ranking)."
     )
     header = ("Split", "Rows", "Perturbations", "Genes", *LABELS)
     rows = []

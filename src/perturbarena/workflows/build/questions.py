@@ -31,7 +31,7 @@ DRAWS: Final = ("splits", "sampling", "audit", "ceilings", "power")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Labels, their splits, and by split the rows asked (sorted by id) and what the design could not do.
+    """Labels, their splits, and by split the rows asked and what the design could not do.
 
     ``left_out`` says of perturbations why they are not asked; ``left_out_genes`` counts genes below the expression
     floor.
@@ -45,12 +45,12 @@ class Drawn:
     left_out_genes: int
 
     def hidden(self, *splits: str) -> LabelledQuestions:
-        """The rows of some splits together, sorted by id, so that order does not tell them apart."""
+        """The rows of some splits together, in an order that does not tell them apart."""
         rows = [self.rows[split] for split in splits]
         questions = Questions(
             *(np.concatenate([getattr(r.questions, name) for r in rows]) for name in ("id", "pert", "gene"))
         )
-        return _by_id(LabelledQuestions(questions, np.concatenate([r.label for r in rows])))
+        return _in_order(LabelledQuestions(questions, np.concatenate([r.label for r in rows])))
 
     def usage(self) -> np.ndarray:
         """``Usage`` of every hidden row, in the order of ``hidden(*HIDDEN)``."""
@@ -95,7 +95,7 @@ def draw_questions(
         blocks = [splits.block(labels, split) for split in together]
         drawn = _draw(blocks, settings, together, np.random.default_rng(sequence))
         for split, block, pairs in zip(together, blocks, drawn, strict=True):
-            rows[split], notes[split] = _by_id(pairs.questions(block)), pairs.notes
+            rows[split], notes[split] = _in_order(pairs.questions(block)), pairs.notes
     return Drawn(labels, splits, rows, notes, left_out, len(effects.genes) - len(labels.genes))
 
 
@@ -119,8 +119,12 @@ def _draw(
     return drawn
 
 
-def _by_id(rows: LabelledQuestions) -> LabelledQuestions:
-    return rows.take(np.argsort(rows.id.astype(str), kind="stable"))
+def _in_order(rows: LabelledQuestions) -> LabelledQuestions:
+    """By the SHA-256 of their ids: names alone decide the order, yet no knockout's rows stand together.
+
+    Sorted by name they would, and a row's place tell a little.
+    """
+    return rows.take(np.argsort([hashlib.sha256(id_.encode()).hexdigest() for id_ in rows.id], kind="stable"))
 
 
 def _check_ids(labels: Labels) -> None:
