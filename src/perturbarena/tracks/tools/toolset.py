@@ -105,6 +105,8 @@ def built_in_tools(
 
     if knowledge is None:
         return ToolSet()
+    if not knowledge.exists():
+        raise InputError(f"no such knowledge store: {knowledge}")
     base = KnowledgeBase.open(knowledge)
     own = KnowledgeTools(base).tools()
     if train is None:
