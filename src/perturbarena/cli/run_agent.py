@@ -223,10 +223,11 @@ def _show(
     elif answered.unscored:
         out.print(f"[yellow]no score:[/] {answered.unscored}")
     else:
-        folder = run.folder.path
+        own = run.folder.path / "tools"
+        tools = f"--tools {own} " if own.is_dir() else ""
         out.print(
             f"next: perturbarena submit pack {run.folder.predictions} --track {settings.track} "
-            f"--prompt {run.folder.prompt} --tools {folder / 'tools'} --questions {questions} -o submission.zip",
+            f"--prompt {run.folder.prompt} {tools}--questions {questions} -o submission.zip",
             style="dim", soft_wrap=True, markup=False,
         )  # fmt: skip
 

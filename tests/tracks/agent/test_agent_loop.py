@@ -51,7 +51,9 @@ class Scripted:
         calls = None
         if not isinstance(turn, str):
             calls = [
-                ToolCall(id=f"{self.seen}-{i}", function=name, arguments=arguments, parse_error=arguments.get("bad"))
+                ToolCall(
+                    id=f"{self.seen}-{i}", function=name, arguments=arguments, parse_error=arguments.get("bad")
+                )
                 for i, (name, arguments) in enumerate(turn)
             ]
         message = ChatMessageAssistant(content=turn if calls is None else "", tool_calls=calls)
@@ -90,7 +92,9 @@ calls = st.sampled_from(
         ("look_up", {"bad": "unreadable"}),
     ]
 )
-turns = st.lists(st.lists(calls, min_size=1, max_size=5) | st.sampled_from(["", "I refuse."]), min_size=1, max_size=9)
+turns = st.lists(
+    st.lists(calls, min_size=1, max_size=5) | st.sampled_from(["", "I refuse."]), min_size=1, max_size=9
+)
 
 
 @settings(deadline=None, max_examples=150)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.challenge.tool_files import inside_tools, tool_files
 from perturbarena.errors import FormatError, InputError
+from perturbarena.tracks.agent.roles import RESERVED
 from perturbarena.tracks.agent.toolbox import ToolBox
 from perturbarena.tracks.running.folder import RunFolder
 from perturbarena.tracks.tools import ToolLimits, ToolSet, UserTools, tool_hashes
@@ -62,7 +63,7 @@ def replay_tools(
     ran, settings = manifest["tools"]["files"], manifest["settings"]
     traces = run.read(list(run.positions().values()))
     if not ran:
-        return _again(traces, ToolBox(shipped), settings["design"])
+        return _again(traces, ToolBox(shipped))
     track = load_challenge(challenge).track(settings["track"])
     found = tool_files(folder / "tools", track, name=settings["track"]).found
     here = tool_hashes({inside_tools(path, track): file for path, file in found.items()})
@@ -71,20 +72,17 @@ def replay_tools(
         raise InputError(f"{folder / 'tools' / name} is not the file that ran")
     limits = ToolLimits(seconds=settings["tool_seconds"], memory_mib=settings["tool_memory_mib"], workers=workers)
     with UserTools(folder / "tools", list(ran), limits=limits) as own:
-        return _again(traces, ToolBox(shipped, own), settings["design"])
+        return _again(traces, ToolBox(shipped, own))
 
 
-def _again(traces: Iterable[dict[str, Any]], toolbox: ToolBox, design: str) -> Replay:
-    from perturbarena.tracks.agent.roles import ANSWER, DELEGATES, JUDGE_MOVED
-
-    ours = {ANSWER.name, JUDGE_MOVED.name, *(DELEGATES if design == "team" else ())}
+def _again(traces: Iterable[dict[str, Any]], toolbox: ToolBox) -> Replay:
     replay = Replay()
     for trace in traces:
         replay.questions += 1
         calls = [step for step in trace["steps"] if step["type"] == "tool"]
         for number, step in enumerate(calls, start=1):
             name = step["name"]
-            if name in ours or step["error"] in _NO_LOOKUP:
+            if name in RESERVED or step["error"] in _NO_LOOKUP:
                 replay.skipped[name] += 1
                 continue
             if name not in toolbox:

@@ -55,6 +55,8 @@ _ASK: Final = {
     "ask_biology": "Ask the team's biologist, who has tools for pathways and regulation.",
     "ask_data": "Ask the team's data analyst, who has tools for measurements.",
 }
+RESERVED: Final = frozenset({ANSWER.name, JUDGE_MOVED.name, *DELEGATES})
+"""Names that no lookup may have."""
 
 
 @dataclass(frozen=True, slots=True)

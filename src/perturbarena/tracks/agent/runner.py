@@ -20,7 +20,15 @@ from perturbarena.challenge.records import Question, Questions
 from perturbarena.challenge.rules import Challenge
 from perturbarena.challenge.tool_files import inside_tools, tool_files
 from perturbarena.errors import InputError
-from perturbarena.tracks.agent.roles import AgentPrompts, Role, check_limits, digest, distinct_tools, make_roles
+from perturbarena.tracks.agent.roles import (
+    RESERVED,
+    AgentPrompts,
+    Role,
+    check_limits,
+    digest,
+    distinct_tools,
+    make_roles,
+)
 from perturbarena.tracks.agent.settings import AgentSettings
 from perturbarena.tracks.agent.table import AgentTally, Shown, write_agent_table
 from perturbarena.tracks.agent.task import Desk, build_task
@@ -100,7 +108,8 @@ def assemble(plan: AgentPlan, toolbox: ToolBox, own: UserTools | None) -> Compan
     Raises
     ------
     InputError
-        If a prompt is too long, there are too many tools, or one uses labels that the rules do not allow.
+        If a prompt is too long, there are too many tools, or one uses labels that the rules do not allow or a name
+        that is taken.
     """
     settings = plan.settings
     marked = [schema.name for schema in toolbox.schemas if schema.uses_training_labels]
@@ -109,6 +118,9 @@ def assemble(plan: AgentPlan, toolbox: ToolBox, own: UserTools | None) -> Compan
             f"the tool {marked[0]} uses labels of training rows, which track {settings.track} of "
             f"{settings.challenge} does not allow; leave it out, or set --unranked"
         )
+    taken = sorted(RESERVED & {schema.name for schema in toolbox.schemas})
+    if taken:
+        raise InputError(f"{taken[0]} is a name of the agents' own tools; rename yours")
     roles = make_roles(settings.design, plan.prompts.systems, toolbox.schemas)
     counter = token_counter(settings.model)
     if settings.ranked:
