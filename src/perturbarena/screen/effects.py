@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,7 +26,7 @@ from perturbarena.screen.cells import Cells, Controls
 from perturbarena.screen.comparisons import Comparisons
 from perturbarena.screen.design import Design, design_screen
 from perturbarena.screen.features import GeneSelection, select_genes
-from perturbarena.screen.fits import Fits
+from perturbarena.screen.fits import Fits, Shrunk
 from perturbarena.screen.read import Screen, ScreenFile, from_anndata
 from perturbarena.screen.table import effect_table
 from perturbarena.stats.shrinkage import Prior, fit_prior, posterior
@@ -56,13 +56,6 @@ class EffectSettings(BaseModel):
     """What shrinkage takes for the error of a fold change: its standard error, or |log2fc|/√F."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the draw of control cells."""
-
-
-class Shrunk(NamedTuple):
-    """Shrunken fold changes (posterior means) and local false sign rates, shape (k, G)."""
-
-    log2fc: np.ndarray
-    lfsr: np.ndarray
 
 
 def estimate_effects(

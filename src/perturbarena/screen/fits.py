@@ -1,10 +1,10 @@
-"""What was estimated for many perturbations, before any shrinkage."""
+"""What was estimated for many perturbations, before shrinkage and after it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -61,3 +61,10 @@ class Fits:
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.abs(self.log2fc) / np.sqrt(self.statistic)
         return np.where((error > 0) & np.isfinite(error), error, self.se_log2fc)
+
+
+class Shrunk(NamedTuple):
+    """Shrunken fold changes (posterior means) and local false sign rates, shape (k, G)."""
+
+    log2fc: np.ndarray
+    lfsr: np.ndarray

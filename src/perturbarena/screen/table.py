@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from perturbarena.screen.design import Design
-    from perturbarena.screen.effects import Shrunk
     from perturbarena.screen.features import GeneSelection
-    from perturbarena.screen.fits import Fits
+    from perturbarena.screen.fits import Fits, Shrunk
     from perturbarena.screen.read import Screen
 
 LAYERS: Final = ("log2fc", "se_log2fc", "log2fc_shrunk", "lfsr", "pvalue", "fdr")
