@@ -20,7 +20,7 @@ import numpy as np
 
 from perturbarena.challenge.formats import write_json, write_labelled, write_predictions
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Predictions, Questions
-from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
+from perturbarena.tracks.running.folder import FORMAT_VERSION, RunFolder
 
 SEEDS = (42, 43, 44)
 GENES = 700

@@ -12,7 +12,7 @@ from perturbarena.challenge.formats import write_json, write_labelled, write_pre
 from perturbarena.challenge.records import LabelledQuestions, Predictions, Questions
 from perturbarena.errors import FormatError, InputError, PredictionError
 from perturbarena.evaluation import score_strict
-from perturbarena.tracks.prompt.folder import FORMAT_VERSION, RunFolder
+from perturbarena.tracks.running.folder import FORMAT_VERSION, RunFolder
 from perturbarena.workflows.report_beside import audit_part, ceilings_beside
 from perturbarena.workflows.report_parts import Price
 from perturbarena.workflows.report_run import ReportInputs, report_runs

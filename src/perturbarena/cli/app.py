@@ -19,6 +19,7 @@ from perturbarena.cli import (
     fake_model,
     fuse,
     knowledge,
+    mcp,
     parse,
     predict,
     report,
@@ -28,6 +29,7 @@ from perturbarena.cli import (
     score,
     screen,
     submit,
+    tools,
 )
 
 GROUPS: tuple[ModuleType, ...] = (
@@ -35,6 +37,8 @@ GROUPS: tuple[ModuleType, ...] = (
     challenge,
     data,
     knowledge,
+    tools,
+    mcp,
     screen,
     benchmark,
     run_tracks,

@@ -19,7 +19,7 @@ import pandas as pd
 from perturbarena.challenge.formats import numbers, read_predictions, read_table
 from perturbarena.challenge.records import DOWN, NONE, UP, Predictions
 from perturbarena.errors import FormatError
-from perturbarena.tracks.prompt.folder import RunFolder
+from perturbarena.tracks.running.folder import RunFolder
 
 _SEEDED: Final = re.compile(r"prediction_up_seed(\d+)")
 _TRACED: Final = re.compile(r"reasoning_trace(?:_seed(\d+))?")

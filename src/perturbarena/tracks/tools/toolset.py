@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
+from perturbarena.knowledge import KnowledgeBase
 from perturbarena.tracks.tools.schema import MARK, ToolSchema, ToolSchemaError, describe
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -79,8 +81,36 @@ def uses_training_labels(function: F) -> F:
     return function
 
 
-def built_in_tools(knowledge: Path | None = None) -> ToolSet:
-    """The tools that ship, over a knowledge store; without one there are none."""
-    if knowledge is not None and not knowledge.exists():
+def built_in_tools(
+    knowledge: Path | None = None, *, train: LabelledQuestions | None = None, hidden: Questions | None = None
+) -> ToolSet:
+    """The tools that ship, over a knowledge store; without one there are none.
+
+    Parameters
+    ----------
+    knowledge
+        The store.
+    train
+        Training rows: adds tools that tell what was measured for genes like the asked ones. They are marked.
+    hidden
+        Every question that will be asked. Needed with ``train``: rows that share a name with one are not seen.
+
+    Raises
+    ------
+    InputError
+        If there is no such store, or there are training rows and no hidden questions or no row that may be seen.
+    """
+    from perturbarena.tracks.tools.builtin import KnowledgeTools
+    from perturbarena.tracks.tools.training import TrainingTools
+
+    if knowledge is None:
+        return ToolSet()
+    if not knowledge.exists():
         raise InputError(f"no such knowledge store: {knowledge}")
-    return ToolSet()
+    base = KnowledgeBase.open(knowledge)
+    own = KnowledgeTools(base).tools()
+    if train is None:
+        return tool_set(*own)
+    if hidden is None:
+        raise InputError("tools over training rows need the questions that will be asked, to hide their names")
+    return tool_set(*own, *TrainingTools(base, train, hidden=hidden).tools())
