@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.tracks.tool_store import make_store
 
 from perturbarena.cli import run
 from perturbarena.tracks.models import FakeModel
@@ -291,6 +292,21 @@ def test_rules_are_held_before_the_first_call(tmp_path, tools, capsys, code, mor
     assert run([*arguments, *more]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_tools_over_training_rows_need_rules_that_allow_them(tmp_path, monkeypatch, capsys):
+    store = make_store(tmp_path / "store", monkeypatch)
+    (tmp_path / "train.csv").write_text("id,pert,gene,label\nStat2_Irf1,Stat2,Irf1,up\nRela_Il6,Rela,Il6,down\n")
+    asked = command(questions(tmp_path, 2), "http://127.0.0.1:9/v1", tmp_path / "run")
+    more = ["--train", str(tmp_path / "train.csv"), "--dry-run", "--json"]
+    assert run([*asked, *more]) == 2
+    assert "tools over training rows need a knowledge store too" in capsys.readouterr().out
+    more += ["--knowledge", str(store)]
+    assert run([*asked, *more]) == 2
+    assert "uses labels of training rows, which track B" in capsys.readouterr().out
+    assert run([*asked, *more, "--unranked"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["distinct_tools"] == 10
 
 
 def test_a_dry_run_shows_agents_and_limits_and_sends_nothing(tmp_path, tools, capsys):

@@ -60,6 +60,14 @@ def agent(
     knowledge: Annotated[
         Path | None, typer.Option(help="A knowledge store for the tools that ship.", rich_help_panel=_TOOLS)
     ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TRAIN.csv",
+            help="Training rows for tools that tell their labels, where the rules allow it.",
+            rich_help_panel=_TOOLS,
+        ),
+    ] = None,
     max_tool_calls: Annotated[
         int | None, typer.Option(min=1, help="Calls for each question, below the track's.", rich_help_panel=_TOOLS)
     ] = None,
@@ -130,7 +138,7 @@ def agent(
     from perturbarena.workflows.run_prompt import file_hash, model_arguments, read_asked
 
     if replay is not None:
-        _replay(replay, knowledge, challenge=challenge, workers=tool_workers, as_json=as_json)
+        _replay(replay, knowledge, train=train, challenge=challenge, workers=tool_workers, as_json=as_json)
         return
     if questions is None or model is None:
         raise InputError("run agent needs QUESTIONS.csv and --model NAME (or --replay RUN_DIR)")
@@ -146,8 +154,8 @@ def agent(
     plan = plan_agents(
         asked, agent_prompts(design.value, rules.biology, folder=prompts), challenge=rules, settings=settings,
         transport=Transport(base_url=base_url, concurrency=concurrency, timeout=timeout, attempts=attempts),
-        tools=tools, knowledge=knowledge, inputs={"questions": file_hash(questions)}, tool_workers=tool_workers,
-        ask_unanswered=ask_unanswered, patience=patience,
+        tools=tools, knowledge=knowledge, train=train, inputs={"questions": file_hash(questions)},
+        tool_workers=tool_workers, ask_unanswered=ask_unanswered, patience=patience,
     )  # fmt: skip
     if dry_run:
         _show_dry(dry_agents(plan), as_json=as_json)
@@ -158,12 +166,17 @@ def agent(
     _show(answered, settings, rules, questions=questions, as_json=as_json)
 
 
-def _replay(folder: Path, knowledge: Path | None, *, challenge: str, workers: int, as_json: bool) -> None:
+def _replay(
+    folder: Path, knowledge: Path | None, *, train: Path | None, challenge: str, workers: int, as_json: bool
+) -> None:
     from dataclasses import asdict
 
+    from perturbarena.errors import InputError
     from perturbarena.tracks.agent.replay import replay_tools
     from perturbarena.tracks.tools import built_in_tools
 
+    if train is not None:
+        raise InputError("a replay runs tools without training labels; leave --train out")
     found = replay_tools(folder, challenge=challenge, shipped=built_in_tools(knowledge), workers=workers)
     if as_json:
         print_json(asdict(found) | {"skipped": dict(found.skipped)})

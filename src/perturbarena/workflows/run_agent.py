@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perturbarena.challenge.formats import read_labelled
 from perturbarena.challenge.rules import Challenge
+from perturbarena.errors import InputError
 from perturbarena.evaluation import ScoreResult
 from perturbarena.tracks.agent import AgentPrompts, AgentSettings
 from perturbarena.tracks.agent.runner import AgentPlan, AgentRunResult, Company, assemble, open_tools, run_agents
@@ -36,16 +38,31 @@ def plan_agents(
     transport: Transport,
     tools: Path | None = None,
     knowledge: Path | None = None,
+    train: Path | None = None,
     inputs: Mapping[str, Any] | None = None,
     **others: Any,
 ) -> AgentPlan:
-    """Everything a run needs, nothing sent."""
+    """Everything a run needs, nothing sent.
+
+    ``train`` adds the shipped tools that look at labels of training rows; rows that share a name with a question
+    are not seen by them.
+
+    Raises
+    ------
+    InputError
+        If ``train`` is given without ``knowledge``, or a file cannot be read.
+    """
+    if train is not None and knowledge is None:
+        raise InputError("tools over training rows need a knowledge store too: give --knowledge")
     hashes = dict(inputs or {})
-    if knowledge is not None and knowledge.is_file():
-        hashes["knowledge"] = file_hash(knowledge)
+    for name, path in (("knowledge", knowledge), ("train", train)):
+        if path is not None and path.is_file():
+            hashes[name] = file_hash(path)
+    rows = None if train is None else read_labelled(train)
     return AgentPlan(
         questions=asked.questions, prompts=prompts, challenge=challenge, settings=settings, tools=tools,
-        shipped=built_in_tools(knowledge), transport=transport, inputs=hashes, **others,
+        shipped=built_in_tools(knowledge, train=rows, hidden=asked.questions), transport=transport, inputs=hashes,
+        **others,
     )  # fmt: skip
 
 
