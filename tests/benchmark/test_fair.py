@@ -58,7 +58,7 @@ def test_a_small_block_gets_fewer_rows_and_says_so():
     labels = made_up_labels(np.random.default_rng(3), n_perts=5, n_genes=40, own=3)
     pairs = draw_fair(labels, rng=np.random.default_rng(4))
     assert "instead of 20 and 5, as more do not fit" in pairs.notes[0]
-    with pytest.raises(InputError, match="1 perturbations × 40 genes have too few clear pairs"):
+    with pytest.raises(InputError, match="1 perturbation × 40 genes have too few clear pairs"):
         draw_fair(labels.block(np.arange(1), np.arange(40)), rng=np.random.default_rng(4))
 
 

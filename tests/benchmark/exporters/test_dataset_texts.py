@@ -69,7 +69,7 @@ def test_the_sets_own_card_follows_without_its_head():
 def test_the_data_page():
     challenge = load_challenge("bioreasoning-2026")
     text = data_description(folder(licence="MIT", citation="Doe 2030"), challenge, samples={"C": "sample_c.csv"})
-    assert "| `test.csv` | 3 (1 perturbations, 3 genes) |" in text
+    assert "| `test.csv` | 3 (1 perturbation, 3 genes) |" in text
     assert "1 `up`, 0 `down`, 1 `none`" in text
     assert "Shared by training and test rows: 0 perturbations, 1 target genes" in text
     assert "NA is a gene's name" in text
