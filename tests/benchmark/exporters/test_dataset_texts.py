@@ -71,7 +71,7 @@ def test_the_data_page():
     text = data_description(folder(licence="MIT", citation="Doe 2030"), challenge, samples={"C": "sample_c.csv"})
     assert "| `test.csv` | 3 (1 perturbation, 3 genes) |" in text
     assert "1 `up`, 0 `down`, 1 `none`" in text
-    assert "Shared by training and test rows: 0 perturbations, 1 target genes" in text
+    assert "Shared by training and test rows: 0 perturbations, 1 target gene" in text
     assert "NA is a gene's name" in text
     assert "species: mouse; cell: bone marrow" in text
     assert "## Track C" in text
