@@ -87,6 +87,21 @@ def test_what_cannot_work_is_one_line(case, capsys, given, said):
     assert said in error[-1]
 
 
+@pytest.mark.parametrize("asked", [["crossval", "command"], ["fuse"]])
+def test_the_training_rows_are_never_written_over(case, capsys, asked):
+    _, folder = case
+    train = folder / "train.csv"
+    before = train.read_bytes()
+    more = (
+        [str(train), "--command", command(folder)]
+        if asked[0] == "crossval"
+        else [str(folder / "a.csv"), "--train-truth", str(train)]
+    )
+    assert run([*asked, *more, "-o", str(train)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert train.read_bytes() == before
+
+
 def test_folds_that_share_a_gene_are_an_error(case):
     rows, _ = case
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perturbarena.cli import gene_features
-from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
+from perturbarena.cli.output import console, print_json, progress_bar, spare_inputs
 from perturbarena.cli.score import print_score
 
 app = typer.Typer(no_args_is_help=True, help="Answer labelled questions out of fold, doubly disjoint.")
@@ -38,7 +38,6 @@ def transfer(
     Example: perturbarena crossval transfer train.csv --knowledge knowledge/ --folds 5 --repeats 1 -o out.csv
     """
     import numpy as np
-    from rich.progress import Progress
 
     from perturbarena.challenge.formats import read_labelled, write_predictions
     from perturbarena.evaluation import score_strict
@@ -47,15 +46,14 @@ def transfer(
     spare_inputs((output,), (train, features, coexpression))
     rows = read_labelled(train)
     found = gene_features.read(knowledge, features, coexpression, elsewhere)
-    with Progress(console=progress_console(), transient=True) as bar:
-        task = bar.add_task("fits", total=repeats * folds**2)
+    with progress_bar("fits") as progress:
         answers = cross_validate_transfer(
             rows,
             found.blocks,
             n_folds=folds,
             repeats=repeats,
             seed=seed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     write_predictions(output, answers.predictions)
     result = score_strict(rows, answers.predictions, rng=np.random.default_rng(0), n_resamples=N_RESAMPLES)
@@ -97,24 +95,23 @@ def external(
     import shutil
 
     import numpy as np
-    from rich.progress import Progress
 
     from perturbarena.challenge.formats import read_labelled, write_predictions
     from perturbarena.evaluation import score_strict
     from perturbarena.workflows.crossval import cross_validate
     from perturbarena.workflows.external import ExternalLearner
 
+    spare_inputs((output,), (train,))
     rows, kept = read_labelled(train), output.with_name(f".{output.name}.partial")
     learner = ExternalLearner(command, kept, timeout)
-    with Progress(console=progress_console(), transient=True) as bar:
-        task = bar.add_task("fits", total=repeats * folds**2)
+    with progress_bar("fits") as progress:
         answers = cross_validate(
             rows,
             learner,
             n_folds=folds,
             repeats=repeats,
             seed=seed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
     write_predictions(output, answers.predictions)
     shutil.rmtree(kept, ignore_errors=True)

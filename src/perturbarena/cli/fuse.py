@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perturbarena.cli.output import console, print_json, progress_bar, progress_console
+from perturbarena.cli.output import console, print_json, progress_bar, progress_console, spare_inputs
 from perturbarena.cli.score import print_score
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def fuse(
     from perturbarena.workflows.fuse import fuse as fuse_parts
     from perturbarena.workflows.fuse import read_parts
 
+    spare_inputs((output,), (*predictions, train_truth, questions))
     rows = read_labelled(train_truth)
     asked = None if questions is None else read_questions(questions)
     ids = np.concatenate([rows.id, [] if asked is None else asked.id])
