@@ -28,6 +28,7 @@ from perturbarena.screen import (
     simulate_screen,
     write_effect_table,
 )
+from perturbarena.workflows.build.source import effects_of
 
 STRUCTURE = {
     "gene rows",
@@ -50,18 +51,6 @@ def simulated(seed: int, folder: Path) -> Path:
         screen = simulate_screen(np.random.default_rng(seed), SimulationSettings())
         write_effect_table(path, estimate_effects(screen.to_anndata()))
     return path
-
-
-def effects_of(path: Path) -> Effects:
-    """What labels are made of."""
-    table = read_effect_table(path)
-    return Effects(
-        table.obs_names.to_numpy(object),
-        table.var_names.to_numpy(object),
-        np.asarray(table.layers["log2fc_shrunk"], float),
-        np.asarray(table.layers["fdr"]),
-        table.var["share_of_control_cells"].to_numpy(),
-    )
 
 
 def question_sets(effects: Effects, seed: int, *, whole: bool) -> dict[str, dict[str, LabelledQuestions]]:
@@ -113,7 +102,9 @@ def report(paths: list[Path], *, whole: bool) -> None:
     attacks: dict[tuple[str, str, str, str], list[tuple[float, float]]] = defaultdict(list)
     shape = []
     for seed, path in enumerate(paths, start=1):
-        for design, blocks in question_sets(effects_of(path), seed, whole=whole).items():
+        for design, blocks in question_sets(
+            effects_of(read_effect_table(path), str(path)), seed, whole=whole
+        ).items():
             named = {"train": blocks[TRAIN]}
             if not whole:
                 named["hidden"] = both(blocks[VALIDATION], blocks[TEST])

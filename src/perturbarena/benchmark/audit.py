@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from perturbarena.benchmark.attacks import Attack, Kind, attack_across, attack_within
+from perturbarena.benchmark.folders import label_hidden
 from perturbarena.benchmark.leakage import N_RESAMPLES, Finding, Verdict, judge
 from perturbarena.benchmark.oracles import Oracle, oracles
 from perturbarena.benchmark.overlap import Check, check_overlap, check_repeats, differing
@@ -201,14 +202,6 @@ class _Solution(NamedTuple):
 
 def _solution(path: Path, hidden: Questions) -> _Solution:
     table = read_table(path, required=("id", "label"))
-    rows = labelled_from_table(
-        table.drop(columns=["pert", "gene"], errors="ignore"), questions=hidden, source=path
-    )
-    position = {id_: i for i, id_ in enumerate(rows.id)}
-    missing = [id_ for id_ in hidden.id if id_ not in position]
-    if missing:
-        raise FormatError(f"{path} must label every hidden row; {len(missing)} are missing, e.g. {missing[0]}")
-    # the questions' order, which entrants see, not the solution's
-    order = np.array([position[id_] for id_ in hidden.id])
-    part = table["Usage"].to_numpy(object)[order] if "Usage" in table.columns else None
-    return _Solution(rows.take(order), part)
+    found = label_hidden(table, hidden, source=path)
+    part = table["Usage"].to_numpy(object)[found.position] if "Usage" in table.columns else None
+    return _Solution(found.rows, part)

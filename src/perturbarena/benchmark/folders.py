@@ -117,14 +117,33 @@ def read_solution(path: Path, hidden: Questions) -> Solution:
             f"{path}: Usage must be {' or '.join(USAGES)}; got {table['Usage'].iloc[i]!r} "
             f"(line {line_of(path, i)})"
         )
+    found = label_hidden(table, hidden, source=path)
+    return Solution(found.rows, table["Usage"].to_numpy(object)[found.position])
+
+
+class LabelledHidden(NamedTuple):
+    """Hidden rows with their labels, and the position of each in the solution's table, shape (n,)."""
+
+    rows: LabelledQuestions
+    position: np.ndarray
+
+
+def label_hidden(table: pd.DataFrame, hidden: Questions, *, source: Path) -> LabelledHidden:
+    """The labels of ``hidden``, in its order, which is what entrants see, from a solution's columns id and label.
+
+    Raises
+    ------
+    FormatError
+        If a hidden row has no label, or an id is unknown or repeated.
+    """
     pairs = table.drop(columns=["pert", "gene"], errors="ignore")
-    rows = labelled_from_table(pairs, questions=hidden, source=path)
+    rows = labelled_from_table(pairs, questions=hidden, source=source)
     position = {id_: i for i, id_ in enumerate(rows.id)}
     missing = [id_ for id_ in hidden.id if id_ not in position]
     if missing:
-        raise FormatError(f"{path} must label every hidden row; {len(missing)} are missing, e.g. {missing[0]}")
+        raise FormatError(f"{source} must label every hidden row; {len(missing)} are missing, e.g. {missing[0]}")
     order = np.array([position[id_] for id_ in hidden.id], np.int64)
-    return Solution(rows.take(order), table["Usage"].to_numpy(object)[order])
+    return LabelledHidden(rows.take(order), order)
 
 
 @contextlib.contextmanager
