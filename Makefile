@@ -4,6 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
+# Each test process keeps to one thread of linear algebra: as many processes run as there are cores, and threads that
+# wait for each other on busy cores take many times as long.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
 .PHONY: help demo test test-all lint bench clean clean-cache constraints
 
 help:  ## what can be made
@@ -18,10 +22,10 @@ demo: $(READY)  ## set up, then run the main job on a simulated screen
 	$(BIN)/perturbarena demo -o demo-out
 
 test: $(READY)  ## set up, then run the tests
-	$(BIN)/python -m pytest -n auto -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -q
 
 test-all: $(READY)  ## the slow tests too
-	$(BIN)/python -m pytest -n auto -q -m 'slow or not slow'
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -q -m 'slow or not slow'
 
 lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/ruff check .
