@@ -1,0 +1,42 @@
+"""Track C: an open model made expert by training, then asked without tools.
+
+What needs torch imports it when it is called, so that this door opens without it.
+"""
+
+from perturbarena.tracks.finetune.chat import ChatPrompt, Encoded, OptionIds, load_prompt
+from perturbarena.tracks.finetune.models import (
+    LoadedModel,
+    Located,
+    ModelIdentity,
+    check_parameters,
+    count_parameters,
+    load_model,
+    locate,
+)
+from perturbarena.tracks.finetune.options import LETTER_OF, OPTION_TEXTS, option_text, read_text, stated_text
+from perturbarena.tracks.finetune.tiny import TinySettings, make_tiny_model
+from perturbarena.tracks.finetune.weights import ModelFiles, model_files, stored_parameters
+
+__all__ = [
+    "LETTER_OF",
+    "OPTION_TEXTS",
+    "ChatPrompt",
+    "Encoded",
+    "LoadedModel",
+    "Located",
+    "ModelFiles",
+    "ModelIdentity",
+    "OptionIds",
+    "TinySettings",
+    "check_parameters",
+    "count_parameters",
+    "load_model",
+    "load_prompt",
+    "locate",
+    "make_tiny_model",
+    "model_files",
+    "option_text",
+    "read_text",
+    "stated_text",
+    "stored_parameters",
+]
