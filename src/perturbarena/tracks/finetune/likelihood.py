@@ -1,6 +1,6 @@
 """How likely a model finds each answer, without a word being sampled: log-likelihoods of given continuations.
 
-For a prompt x and an option o = (o_1 … o_m), both token ids, the log-likelihood is Σ_j log p(o_j | x, o_1 … o_{j-1}).
+For a prompt x and an option o = (o_1 … o_m), both token ids, it is Σ_j log p(o_j | x, o_1 … o_{j-1}).
 :func:`naive_log_likelihoods` says just that: one pass over prompt and option for each option. What runs is
 :class:`OptionScorer`, which computes what is shared once:
 
@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -67,18 +67,17 @@ class OptionScorer:
         A causal model of transformers whose cache can be repeated along the batch (every attention model's can).
     options
         Token ids of each option; none may be the beginning of another, or they would not exclude each other.
-    prompts
-        Prompts that will be scored. What they all begin with is computed once and kept.
+    shared
+        What all prompts begin with (:func:`shared_beginning`); it is computed once and kept.
     """
 
-    def __init__(self, model: PreTrainedModel, options: Sequence[Ids], *, prompts: Sequence[Ids] = ()) -> None:
+    def __init__(self, model: PreTrainedModel, options: Sequence[Ids], *, shared: Ids = ()) -> None:
         _check_options(options)
         self._model = model
-        self._common = list(_common_prefix(options))
+        self._common = common_prefix(options)
         self._left = [list(option[len(self._common) :]) for option in options]
         self._n_option_tokens = sum(len(option) for option in options)
-        shared = _common_prefix(prompts)[: min(map(len, prompts), default=1) - 1] if len(prompts) > 1 else []
-        self._shared = list(shared) if len(shared) >= _LEAST_SHARED else []
+        self._shared = list(shared)
         self._kept: Any = None
         self._can_keep = _takes_logits_to_keep(model)
 
@@ -88,7 +87,7 @@ class OptionScorer:
         Raises
         ------
         InputError
-            If a prompt is empty, or does not begin as the prompts given at the start do.
+            If a prompt does not begin with what is shared, or has nothing beyond it.
         """
         import torch
 
@@ -101,7 +100,7 @@ class OptionScorer:
     def _rest(self, prompt: Ids) -> Ids:
         n = len(self._shared)
         if len(prompt) <= n or list(prompt[:n]) != self._shared:
-            raise InputError(f"a prompt of {len(prompt)} tokens does not begin with the {n} tokens shared by all")
+            raise InputError(f"a prompt of {len(prompt)} tokens does not go on after the {n} tokens shared by all")
         return prompt[n:]
 
     def _score(self, rests: list[list[int]]) -> tuple[torch.Tensor, int]:
@@ -185,7 +184,7 @@ def option_log_likelihoods(
     model: PreTrainedModel, prompts: Sequence[Ids], options: Sequence[Ids], *, batch_size: int = 16
 ) -> OptionScores:
     """Log-likelihoods of k options after n prompts, in the prompts' order; see :class:`OptionScorer`."""
-    scorer = OptionScorer(model, options, prompts=prompts)
+    scorer = OptionScorer(model, options, shared=shared_beginning(prompts))
     found = np.zeros((len(prompts), len(options)))
     read = computed = 0
     for batch in length_batches([len(prompt) for prompt in prompts], batch_size):
@@ -219,12 +218,24 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> Iterator[np.ndarr
         yield order[start : start + batch_size]
 
 
-def _common_prefix(texts: Sequence[Ids]) -> Ids:
-    if not texts:
-        return []
-    low, high = min(texts, key=list), max(texts, key=list)  # all others lie between these two
-    n = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[:n]
+def shared_beginning(prompts: Iterable[Ids]) -> list[int]:
+    """What all prompts begin with, short of the whole of any; empty where keeping it would cost more."""
+    shared: list[int] | None = None
+    several = False
+    for prompt in prompts:
+        several = shared is not None
+        shared = list(prompt[:-1]) if shared is None else common_prefix([shared, prompt[:-1]])
+    return shared if shared is not None and several and len(shared) >= _LEAST_SHARED else []
+
+
+def common_prefix(texts: Sequence[Ids]) -> list[int]:
+    """The tokens that all texts begin with."""
+    shared: list[int] = []
+    for column in zip(*texts, strict=False):
+        if len(set(column)) > 1:
+            break
+        shared.append(column[0])
+    return shared
 
 
 def _check_options(options: Sequence[Ids]) -> None:
@@ -241,5 +252,5 @@ def _check_options(options: Sequence[Ids]) -> None:
 
 def _takes_logits_to_keep(model: PreTrainedModel) -> bool:
     """Whether the model can leave out logits of positions that nobody reads."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(base.forward).parameters
