@@ -64,7 +64,9 @@ class OptionScorer:
     Parameters
     ----------
     model
-        A causal model of transformers whose cache can be repeated along the batch (every attention model's can).
+        A causal model of transformers. Where some layers see a window only, nothing is shared between prompts, as
+        the gap that padding leaves would count as part of the window; where layers keep a state in place of keys
+        and values, every option is scored by the definition.
     options
         Token ids of each option; none may be the beginning of another, or they would not exclude each other.
     shared
@@ -77,7 +79,9 @@ class OptionScorer:
         self._common = common_prefix(options)
         self._left = [list(option[len(self._common) :]) for option in options]
         self._n_option_tokens = sum(len(option) for option in options)
-        self._shared = list(shared)
+        self._options = [list(option) for option in options]
+        self._shared = list(shared) if _sees_everything(model) else []
+        self._by_definition = _keeps_state(model)
         self._kept: Any = None
         self._can_keep = _takes_logits_to_keep(model)
 
@@ -91,6 +95,8 @@ class OptionScorer:
         """
         import torch
 
+        if self._by_definition:
+            return naive_log_likelihoods(self._model, prompts, self._options)
         rests = [[*self._rest(prompt), *self._common] for prompt in prompts]
         with torch.inference_mode():
             log_likelihood, computed = self._score(rests)
@@ -248,6 +254,21 @@ def _check_options(options: Sequence[Ids]) -> None:
                     f"answer option {i + 1} is the beginning of option {k + 1} in this model's tokens: "
                     "they would not exclude each other"
                 )
+
+
+def _sees_everything(model: PreTrainedModel) -> bool:
+    """Whether every layer attends to all tokens before it."""
+    kinds = getattr(model.config, "layer_types", None)
+    if kinds is not None:
+        return set(kinds) == {"full_attention"}
+    return getattr(model.config, "sliding_window", None) is None
+
+
+def _keeps_state(model: PreTrainedModel) -> bool:
+    """Whether some layers are recurrent: their state cannot be padded, nor repeated along a batch."""
+    kinds = getattr(model.config, "layer_types", None) or ()
+    recurrent = any(not str(kind).endswith("attention") or "linear" in str(kind) for kind in kinds)
+    return recurrent or bool(getattr(model, "_is_stateful", False))
 
 
 def _takes_logits_to_keep(model: PreTrainedModel) -> bool:
