@@ -191,7 +191,8 @@ def finetuned(
         ),
         challenge=rules, track=track,
         wishes=Wishes(
-            answers=None if answers is None else answers.value, samples=samples, rerank=None if rerank is None else rerank.value, seed=seed,
+            answers=None if answers is None else answers.value, samples=samples,
+            rerank=None if rerank is None else rerank.value, seed=seed,
             temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens,
             batch_size=batch_size, model_name=model_name, unranked=unranked,
         ),

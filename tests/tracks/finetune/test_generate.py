@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
+from tests.tracks.finetune.writers import make_writer, short_chat, some_questions
 
 from perturbarena.errors import InputError
 from perturbarena.tracks.finetune.generate import Sampling, generate, own_sampling, row_seed
 from perturbarena.tracks.finetune.models import load_model
-from tests.tracks.finetune.writers import make_writer, short_chat, some_questions
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,8 @@ def test_a_row_is_answered_alike_in_any_company(writer, prompts):
     seeds = [row_seed(0, i) for i in range(len(prompts))]
     together = ask(writer, prompts, seeds, temperature=1.3, top_p=0.95, top_k=40)
     backwards = ask(writer, prompts[::-1], seeds[::-1], temperature=1.3, top_p=0.95, top_k=40)
-    alone = [ask(writer, [p], [s], temperature=1.3, top_p=0.95, top_k=40)[0] for p, s in zip(prompts, seeds)]
+    rows = zip(prompts, seeds, strict=True)
+    alone = [ask(writer, [p], [s], temperature=1.3, top_p=0.95, top_k=40)[0] for p, s in rows]
     assert [one.ids for one in together] == [one.ids for one in backwards[::-1]] == [one.ids for one in alone]
 
 

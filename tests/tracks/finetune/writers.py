@@ -42,9 +42,7 @@ def make_writer(folder: Path, *, steps: int = 60) -> Path:
         labels = torch.tensor([row.labels + [-100] * (width - len(row.labels)) for row in rows])
         loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
         loss.backward()
-        with (
-            torch.no_grad()
-        ):  # steps of one size along the gradient's signs; torch's optimisers take long to import
+        with torch.no_grad():  # along the gradient's signs: torch's optimisers take long to import
             for parameter in model.parameters():
                 if parameter.grad is not None:
                     parameter -= 0.01 * (1 - step / steps) * parameter.grad.sign()

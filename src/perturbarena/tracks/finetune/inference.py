@@ -145,7 +145,7 @@ def resolve_inference(
     return InferenceSettings(
         challenge=challenge.name,
         track=challenge.track_name(track),
-        model_name=wishes.model_name or published_name(model, identity),
+        model_name=wishes.model_name or published_name(model, None if on_server else identity),
         weights=None if identity is None else weights_digest(identity),
         parameters=None if identity is None else identity.parameters,
         answers=answers,
