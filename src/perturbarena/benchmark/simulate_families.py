@@ -1,8 +1,8 @@
 """A simulated question set whose answers follow a rule that can be read off the names.
 
-Genes of one family act alike, and a gene's name says its family, as real names do: the root tells the family and
-the number the member (``Wnt5``). What family F of the knocked-out gene does to family G of the target is fixed by a
-hidden table. Names are used once, on one side only, so that perturbations and genes that were never seen can be
+Genes of one family act alike, and a gene's name says its family, as real names do: the root tells the family, the
+number the member (``Wnt5``). What family F of the knocked-out gene does to family G of the target is fixed by
+a hidden table. Names are used once, on one side only, so that perturbations and genes that were never seen can be
 answered by whoever has learned the table: a learner that reads names must reach a score of 1, one that learns
 names by heart stays at chance.
 """
@@ -18,7 +18,8 @@ from perturbarena.challenge.records import DOWN, NONE, UP, LabelledQuestions, Qu
 from perturbarena.errors import InputError
 
 ROOTS: Final = (
-    "Wnt", "Ifi", "Rab", "Cxcl", "Slc", "Fox", "Gata", "Hdac", "Kif", "Map", "Ndu", "Psm", "Rps", "Sox", "Tnf", "Zfp",
+    "Wnt", "Ifi", "Rab", "Cxcl", "Slc", "Fox", "Gata", "Hdac", "Kif", "Map", "Ndu", "Psm", "Rps", "Sox", "Tnf",
+    "Zfp",
 )  # fmt: skip
 """Roots of names; families take them in turn, those of targets after those of knocked-out genes."""
 

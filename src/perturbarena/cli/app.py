@@ -31,6 +31,7 @@ from perturbarena.cli import (
     screen,
     submit,
     tools,
+    train,
 )
 
 GROUPS: tuple[ModuleType, ...] = (
@@ -46,6 +47,7 @@ GROUPS: tuple[ModuleType, ...] = (
     run_prompt,
     run_agent,
     run_finetuned,
+    train,
     predict,
     crossval,
     fuse,

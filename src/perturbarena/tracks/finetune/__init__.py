@@ -4,6 +4,9 @@ What needs torch imports it when it is called, so that this door opens without i
 """
 
 from perturbarena.tracks.finetune.chat import ChatPrompt, Encoded, OptionIds, load_prompt
+from perturbarena.tracks.finetune.critic import Critic, load_critic
+from perturbarena.tracks.finetune.folder import TrainingFolder, read_manifest
+from perturbarena.tracks.finetune.history import history_table, read_history
 from perturbarena.tracks.finetune.models import (
     LoadedModel,
     Located,
@@ -14,13 +17,17 @@ from perturbarena.tracks.finetune.models import (
     locate,
 )
 from perturbarena.tracks.finetune.options import LETTER_OF, OPTION_TEXTS, option_text, read_text, stated_text
+from perturbarena.tracks.finetune.rewards import REWARDS, Written, label_weights
+from perturbarena.tracks.finetune.settings import TrainSettings, bundled_settings, load_settings
 from perturbarena.tracks.finetune.tiny import TinySettings, make_tiny_model
 from perturbarena.tracks.finetune.weights import ModelFiles, model_files, stored_parameters
 
 __all__ = [
     "LETTER_OF",
     "OPTION_TEXTS",
+    "REWARDS",
     "ChatPrompt",
+    "Critic",
     "Encoded",
     "LoadedModel",
     "Located",
@@ -28,14 +35,24 @@ __all__ = [
     "ModelIdentity",
     "OptionIds",
     "TinySettings",
+    "TrainSettings",
+    "TrainingFolder",
+    "Written",
+    "bundled_settings",
     "check_parameters",
     "count_parameters",
+    "history_table",
+    "label_weights",
+    "load_critic",
     "load_model",
     "load_prompt",
+    "load_settings",
     "locate",
     "make_tiny_model",
     "model_files",
     "option_text",
+    "read_history",
+    "read_manifest",
     "read_text",
     "stated_text",
     "stored_parameters",

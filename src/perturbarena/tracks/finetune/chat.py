@@ -98,7 +98,7 @@ class ChatPrompt:
 
     def text(self, question: Question, tokenizer: PreTrainedTokenizerBase) -> str:
         """What the model reads, to the point where it begins to write."""
-        return self._render(self.messages(question), tokenizer, turn=True)
+        return self.render(self.messages(question), tokenizer, turn=True)
 
     def ids(self, question: Question, tokenizer: PreTrainedTokenizerBase) -> list[int]:
         """The tokens of :meth:`text`."""
@@ -130,7 +130,7 @@ class ChatPrompt:
         end = ""
         if tokenizer.chat_template:
             chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-            end = self._render(chat, tokenizer, turn=False).partition(_MARK)[2].strip()
+            end = self.render(chat, tokenizer, turn=False).partition(_MARK)[2].strip()
         return end or str(tokenizer.eos_token or "")
 
     def example(
@@ -154,7 +154,8 @@ class ChatPrompt:
             own = [one[start : len(one) - tail + 1] for one in (up, down, none)]
         return OptionIds(found[0].prompt + up[:start], (own[0], own[1], own[2]))
 
-    def _render(self, chat: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, *, turn: bool) -> str:
+    def render(self, chat: list[dict[str, str]], tokenizer: PreTrainedTokenizerBase, *, turn: bool) -> str:
+        """A chat as text; with ``turn``, to the point where the model begins to write."""
         if not tokenizer.chat_template:
             begin = str(tokenizer.bos_token or "") if getattr(tokenizer, "add_bos_token", False) else ""
             return begin + "".join(f"{message['content'].strip()}\n\n" for message in chat)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from perturbarena.errors import MissingExtraError
 from perturbarena.tracks.finetune.history import write_history
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Looker = Callable[[Any], dict[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How a training went. ``log`` is the trainer's; ``resumed_at`` the step it went on from, 0 for a fresh one."""
+    """How a training went. ``log`` is the trainer's; ``resumed_at`` the step it went on from, or 0."""
 
     log: list[dict[str, Any]]
     steps: int
@@ -84,7 +85,8 @@ def run_course(
     trainer.add_callback(_watcher(trainer, folder, look=look, every=every, progress=progress))
     last = last_checkpoint(folder)
     resumed_at = 0 if last is None else int(last.name.rpartition("-")[2])
-    result = trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    with quiet_loading():
+        result = trainer.train(resume_from_checkpoint=None if last is None else str(last))
     log = list(trainer.state.log_history)
     write_history(folder / HISTORY, _courses(log))
     tokens = int(next((e["num_tokens"] for e in reversed(log) if "num_tokens" in e), 0))
@@ -119,15 +121,15 @@ def _watcher(
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args, kwargs
+            self._tell(state)
             if state.global_step == 0:
                 self._look(control)
-            self._tell(state)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args, kwargs
+            self._tell(state)
             if state.global_step % every == 0 or state.global_step == state.max_steps:
                 self._look(control)
-            self._tell(state)
 
         def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args, control, kwargs

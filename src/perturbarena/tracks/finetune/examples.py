@@ -5,22 +5,18 @@ The split comes first: everything here sees the rows that are trained on and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from perturbarena.challenge.folds import Folds, check_disjoint
 from perturbarena.challenge.records import LABELS, LabelledQuestions, Predictions, Question
 from perturbarena.errors import InputError
-from perturbarena.tracks.finetune.chat import ChatPrompt, Encoded
 from perturbarena.tracks.finetune.options import option_text, stated_text
 from perturbarena.tracks.finetune.settings import TargetSettings
 from perturbarena.tracks.finetune.traces import Traces
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 _LEAST_HELD_BACK: Final = 4
 
@@ -36,13 +32,17 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A question, what the model is to write, and how easy the question is (1: all its traces were right)."""
+    """A question, what the model is to write, and how easy the question is (1: all its traces were right).
+
+    ``label`` is what classes are balanced by. ``proposed`` is an answer to be judged, for a critic alone.
+    """
 
     question: Question
     label: str
     answer: str
     reasoning: str = ""
     ease: float = 0.0
+    proposed: str = ""
 
 
 def split_rows(rows: LabelledQuestions, *, folds: int, rng: np.random.Generator) -> Split:
@@ -61,8 +61,9 @@ def split_rows(rows: LabelledQuestions, *, folds: int, rng: np.random.Generator)
             check_disjoint(train.pert, train.gene, validation.pert, validation.gene)
             return Split(train, validation, len(rows) - len(train) - len(validation))
     raise InputError(
-        f"{len(rows):,} rows with {len(set(rows.pert)):,} perturbations and {len(set(rows.gene)):,} genes cannot be "
-        f"split {folds} ways so that both sides hold up, down and none; fewer validation.folds or more rows are needed"
+        f"{len(rows):,} rows with {len(set(rows.pert)):,} perturbations and {len(set(rows.gene)):,} genes cannot "
+        f"be split {folds} ways so that both sides hold up, down and none; fewer validation.folds or more rows "
+        "are needed"
     )
 
 
@@ -120,14 +121,14 @@ def rationale_examples(
 
 
 def balanced(examples: Sequence[Example], *, rng: np.random.Generator) -> list[Example]:
-    """Up, down and none equally often: examples of rarer labels repeat, each before any does once more."""
-    of_label = {label: [e for e in examples if e.label == label] for label in LABELS}
+    """Every label equally often: examples of rarer ones repeat, each before any does once more."""
+    labels = sorted({e.label for e in examples})
+    of_label = {label: [e for e in examples if e.label == label] for label in labels}
     most = max(map(len, of_label.values()))
     found: list[Example] = []
     for own in of_label.values():
-        if own:
-            rounds = [rng.permutation(len(own)) for _ in range(-(-most // len(own)))]
-            found += [own[i] for i in np.concatenate(rounds)[:most]]
+        rounds = [rng.permutation(len(own)) for _ in range(-(-most // len(own)))]
+        found += [own[i] for i in np.concatenate(rounds)[:most]]
     return found
 
 
@@ -147,15 +148,6 @@ def ordered(
     return found
 
 
-def encoded(
-    examples: Sequence[Example], prompt: ChatPrompt, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int
-) -> Iterator[Encoded | None]:
-    """Tokens of each example; None for one that is longer than ``max_tokens``."""
-    for example in examples:
-        tokens = prompt.example(example.question, example.answer, tokenizer, reasoning=example.reasoning)
-        yield tokens if len(tokens.input_ids) <= max_tokens else None
-
-
 def _soft(rows: LabelledQuestions, soft: Predictions | None) -> list[tuple[float, float]]:
     if soft is None:
         up, down = (float(np.mean(rows.label == label)) for label in LABELS[:2])
@@ -167,5 +159,7 @@ def _soft(rows: LabelledQuestions, soft: Predictions | None) -> list[tuple[float
     for id_ in rows.id:
         up, down = at[id_]
         if not (up >= 0 and down >= 0 and up + down <= 1 + 1e-6):
-            raise InputError(f"data.probabilities must be at least 0 and sum to 1 at most; got {up}, {down} ({id_})")
+            raise InputError(
+                f"data.probabilities must be at least 0 and sum to 1 at most; got {up}, {down} ({id_})"
+            )
     return [at[id_] for id_ in rows.id]

@@ -40,11 +40,11 @@ def history_table(log: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 name = f"reward_{key.split('/')[1]}"
             if name is not None:
                 row[name] = float(value)
-    order = [name for name in dict.fromkeys(COLUMNS.values())]
+    order = list(dict.fromkeys(COLUMNS.values()))
     found = {name for row in rows.values() for name in row}
     columns = [name for name in order if name in found] + sorted(found - set(order))
     table = pd.DataFrame([{"step": step} | rows[step] for step in sorted(rows)], columns=["step", *columns])
-    return table.astype({name: "float64" for name in columns})
+    return table.astype(dict.fromkeys(columns, "float64"))
 
 
 def write_history(path: Path, log: Sequence[Mapping[str, Any]]) -> None:

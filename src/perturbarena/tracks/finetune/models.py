@@ -6,14 +6,13 @@ finished training, or a name on the model hub. No code that a model brings along
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from perturbarena.errors import InputError, MissingExtraError
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.weights import (
     ADAPTER_CONFIG,
     ModelFiles,
@@ -184,20 +183,6 @@ def torch_dtype(dtype: DType, device: str) -> torch.dtype:
     if dtype == "auto":
         return torch.bfloat16 if device.startswith("cuda") else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
-
-
-@contextlib.contextmanager
-def quiet_loading() -> Iterator[None]:
-    """Keep transformers' progress bars off the terminal."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _folder(name: str) -> Path:

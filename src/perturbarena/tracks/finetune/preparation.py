@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from perturbarena.challenge.records import LabelledQuestions
 from perturbarena.errors import InputError
 from perturbarena.tracks.finetune.chat import ChatPrompt
 from perturbarena.tracks.finetune.models import ModelIdentity, default_device, load_model
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TINY, LoraSettings, ModelChoice
 from perturbarena.tracks.finetune.tiny import make_tiny_model
 from perturbarena.tracks.finetune.weights import ADAPTER_CONFIG
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 BASE: Final = "base"
 """Inside a training's folder: the small model made on the spot."""
@@ -26,7 +29,7 @@ _TINY_TEXTS: Final = 2000
 class Prepared:
     """A model ready to be trained, its tokenizer, what it was before, and how an adapter is to name its base."""
 
-    model: PreTrainedModel
+    model: Any
     tokenizer: PreTrainedTokenizerBase
     identity: ModelIdentity
     base_name: str
@@ -60,8 +63,8 @@ def prepare_model(
     InputError
         If the model cannot be loaded, is too big, or an adapter is wanted in a way that is not possible.
     """
+    import peft
     import torch
-    from peft import PeftModel
 
     name = choice.name
     if name == TINY:
@@ -78,14 +81,15 @@ def prepare_model(
         trainable_adapter=not full,
     )
     model: Any = loaded.model
-    if full and isinstance(model, PeftModel):
+    adapted = isinstance(model, peft.PeftModel)
+    if full and adapted:
         model = model.merge_and_unload()
-    elif not full and not isinstance(model, PeftModel):
+    elif not full and not adapted:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = _with_adapter(model, choice)
     if full:
-        model.requires_grad_(True)
+        model.requires_grad_(requires_grad=True)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     base = loaded.identity.base
     base_name = f"../{BASE}" if choice.name == TINY else _absolute(base.name)
@@ -101,7 +105,8 @@ def save_model(model: Any, prepared: Prepared, prompt: ChatPrompt | None, folder
     part.mkdir(parents=True)
     for config in getattr(model, "peft_config", {}).values():
         config.base_model_name_or_path = prepared.base_name
-    model.save_pretrained(part)
+    with quiet_loading():
+        model.save_pretrained(part)
     (part / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     prepared.tokenizer.save_pretrained(part)
     if prompt is not None:
@@ -112,7 +117,11 @@ def save_model(model: Any, prepared: Prepared, prompt: ChatPrompt | None, folder
 
 def _tiny(choice: ModelChoice, folder: Path, rows: LabelledQuestions, prompt: ChatPrompt) -> Path:
     if not (folder / "config.json").is_file():
-        texts = [m["content"] for question in rows.questions.take(slice(_TINY_TEXTS)) for m in prompt.messages(question)]  # pyright: ignore[reportArgumentType]
+        texts = [
+            m["content"]
+            for question in rows.questions.take(np.arange(min(len(rows), _TINY_TEXTS)))
+            for m in prompt.messages(question)
+        ]  # pyright: ignore[reportArgumentType]
         make_tiny_model(folder, texts, choice.tiny)
     return folder
 
@@ -125,7 +134,9 @@ def _with_adapter(model: Any, choice: ModelChoice) -> Any:
     try:
         return get_peft_model(model, _lora(choice.lora))
     except ValueError as error:
-        raise InputError(f"model.lora.targets do not fit the model: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(
+            f"model.lora.targets do not fit the model: {' '.join(str(error).split())[:200]}"
+        ) from error
 
 
 def _lora(settings: LoraSettings) -> Any:

@@ -252,7 +252,10 @@ def load_settings(name: str, **overrides: str | None) -> TrainSettings:
         raise InputError(f"{name} must be UTF-8 text; byte {error.start} is not") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{name} is not TOML: {error}") from error
-    for table, key, value in (("data", "train", overrides.get("train")), ("model", "name", overrides.get("model"))):
+    for table, key, value in (
+        ("data", "train", overrides.get("train")),
+        ("model", "name", overrides.get("model")),
+    ):
         if value is not None:
             raw.setdefault(table, {})[key] = value
     try:

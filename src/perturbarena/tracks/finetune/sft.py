@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from perturbarena.errors import InputError
-from perturbarena.tracks.finetune.chat import ChatPrompt, Encoded
+from perturbarena.tracks.finetune.chat import Encoded
 from perturbarena.tracks.finetune.course import Course, Looker, Progress, common_arguments, run_course
 from perturbarena.tracks.finetune.examples import Example, ordered
 from perturbarena.tracks.finetune.preparation import Prepared
 from perturbarena.tracks.finetune.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +29,9 @@ class Plan:
 
 
 def plan_training(
-    examples: Sequence[Example], prompt: ChatPrompt, tokenizer: PreTrainedTokenizerBase, settings: TrainSettings
+    examples: Sequence[Example], encode: Callable[[Example], Encoded], settings: TrainSettings
 ) -> Plan:
-    """Order the examples over all passes and count the steps.
+    """Order the examples over all passes and count the steps; ``encode`` turns each into tokens, once.
 
     Raises
     ------
@@ -42,9 +39,7 @@ def plan_training(
         If there are no examples, or all are longer than ``training.max_tokens``.
     """
     training = settings.training
-    tokens = [
-        prompt.example(e.question, e.answer, tokenizer, reasoning=e.reasoning) for e in examples
-    ]
+    tokens = [encode(example) for example in examples]
     fit = [i for i, one in enumerate(tokens) if len(one.prompt) + len(one.completion) <= training.max_tokens]
     if not fit:
         longest = max((len(one.prompt) + len(one.completion) for one in tokens), default=0)
@@ -82,7 +77,8 @@ def train_sft(
 def build_trainer(prepared: Prepared, plan: Plan, settings: TrainSettings, folder: Path) -> Any:
     """TRL's trainer over rows that are tokens already, in their order."""
     import datasets
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     training = settings.training
     arguments = common_arguments(training, folder, device=prepared.device, steps=plan.steps)
@@ -99,6 +95,4 @@ def build_trainer(prepared: Prepared, plan: Plan, settings: TrainSettings, folde
         completion_only_loss=False,  # the labels are masked already
         dataset_kwargs=None if training.packing else {"skip_prepare_dataset": True},
     )
-    return SFTTrainer(
-        model=prepared.model, args=config, train_dataset=data, processing_class=prepared.tokenizer
-    )
+    return SFTTrainer(model=prepared.model, args=config, train_dataset=data, processing_class=prepared.tokenizer)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from perturbarena.tracks.finetune.quiet import quiet_loading
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -88,7 +90,8 @@ def make_tiny_model(folder: Path, texts: Iterable[str], settings: TinySettings |
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = Qwen3ForCausalLM(config)
-    model.save_pretrained(folder)
+    with quiet_loading():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -20,9 +20,7 @@ from perturbarena.errors import FormatError
 from perturbarena.tracks.finetune.options import read_text
 from perturbarena.tracks.running.folder import RunFolder
 
-_FINAL: Final = re.compile(
-    r"\s*(?:P_up\s?=[^\n]{0,80}\n\s*)?<answer>[^<\n]{0,40}</answer>\s*$", re.IGNORECASE
-)
+_FINAL: Final = re.compile(r"\s*(?:P_up\s?=[^\n]{0,80}\n\s*)?<answer>[^<\n]{0,40}</answer>\s*$", re.IGNORECASE)
 """The answer's own lines at the end of a text; they are written anew."""
 _THINK: Final = re.compile(r"</?think(?:ing)?>", re.IGNORECASE)
 

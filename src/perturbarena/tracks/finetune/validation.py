@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Look(NamedTuple):
-    """One look: AUROCs (NaN where a class is missing), log loss in nats, and the mean mass of the three answers."""
+    """One look: AUROCs (NaN where a class is missing), log loss in nats, mean mass of the three answers."""
 
     de: float
     direction: float
