@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.tracks.finetune.writers import make_writer, short_chat
 
 from perturbarena.benchmark.simulate import simulate_questions
 from perturbarena.challenge.formats import read_predictions, read_table, write_labelled, write_questions
 from perturbarena.cli import run
 from perturbarena.tracks.models import FakeModel
-from tests.tracks.finetune.writers import make_writer, short_chat
 
 pytestmark = [
     # inspect's own use of its libraries
@@ -105,8 +105,7 @@ def test_from_simulated_questions_to_a_checked_and_audited_submission(model, que
     checked, audited = submitted(folder, questions, capsys)
     assert checked["ok"]
     assert not [problem for problem in checked["problems"] if problem["severity"] == "error"]
-    (report,) = audited["submissions"] if "submissions" in audited else [audited]
-    assert not [finding for finding in report["findings"] if finding["severity"] == "severe"]
+    assert not [finding for finding in audited["findings"] if finding["severity"] == "severe"]
     table = read_table(folder / "predictions.csv")
     assert set(table["model_name"]) == {"macrophage-tiny"}
     manifest = json.loads((folder / "run.json").read_text())
@@ -127,7 +126,7 @@ def test_labelled_questions_are_scored_at_once(model, labelled, tmp_path, capsys
 
 
 def test_a_run_killed_with_9_goes_on_to_the_same_bytes(model, questions, tmp_path, capsys):
-    how = ["--answers", "label", "--samples", "2", "--max-new-tokens", "24", "--batch-size", "8", "--limit", "90"]
+    how = ["--answers", "label", "--samples", "2", "--max-new-tokens", "24", "--batch-size", "8", "--limit", "48"]
     assert run(finetuned(model, questions, "-o", str(tmp_path / "whole"), *how)) == 0
     killed = tmp_path / "killed"
     code = "import torch; torch.set_num_threads(1); from perturbarena.cli import main; main()"
@@ -142,7 +141,7 @@ def test_a_run_killed_with_9_goes_on_to_the_same_bytes(model, questions, tmp_pat
     process.wait()
     assert not (killed / "run.json").exists()
     kept = traces.read_bytes().count(b"\n")
-    assert 8 <= kept < 90
+    assert 8 <= kept < 48
     capsys.readouterr()
     assert run(finetuned(model, questions, "-o", str(killed), *how, "--json")) == 0
     assert json.loads(capsys.readouterr().out)["resumed"] in (kept, kept - 1)

@@ -45,6 +45,16 @@ def test_a_row_is_answered_alike_in_any_company(writer, prompts):
     assert [one.ids for one in together] == [one.ids for one in backwards[::-1]] == [one.ids for one in alone]
 
 
+def test_a_prompt_read_once_for_many_texts_gives_the_same_texts(writer, prompts):
+    seeds = [row_seed(0, k) for k in range(12)]
+    repeated = ask(writer, [p for p in prompts[:4] for _ in range(3)], seeds, temperature=1.3)
+    once = generate(
+        writer.model, writer.tokenizer, prompts[:4], seeds=seeds, samples=3,
+        sampling=Sampling(max_new_tokens=24, temperature=1.3),
+    )  # fmt: skip
+    assert [one.ids for one in once] == [one.ids for one in repeated]
+
+
 def test_other_seeds_give_other_texts(writer, prompts):
     texts = {tuple(ask(writer, prompts[:1], [row_seed(k, "x")], temperature=2.0)[0].ids) for k in range(6)}
     assert len(texts) > 1

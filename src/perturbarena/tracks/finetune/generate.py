@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from perturbarena.errors import InputError
+from perturbarena.tracks.finetune.likelihood import keeps_state, takes_logits_to_keep
 
 if TYPE_CHECKING:
     import torch
@@ -68,19 +69,20 @@ def generate(
     *,
     seeds: Sequence[int],
     sampling: Sampling,
+    samples: int = 1,
 ) -> list[Generated]:
-    """Sample one text after each prompt, all of them in one batch.
+    """Sample ``samples`` texts after each prompt, all in one batch; a prompt is read once for all its texts.
 
     Parameters
     ----------
     model, tokenizer
         A causal model in evaluation mode; where it ends its turn is read from its generation settings.
     prompts
-        Token ids of each row.
+        Token ids of each prompt.
     seeds
-        Each row's seed; see :func:`row_seed`.
+        Each text's seed, those of the first prompt first; see :func:`row_seed`.
     sampling
-        The same for all rows.
+        The same for all texts.
 
     Raises
     ------
@@ -104,10 +106,12 @@ def generate(
         temperature=1.0, top_p=1.0, top_k=50, use_cache=True,
     )  # fmt: skip
     noise = LogitsProcessorList(_processors(sampling, seeds, model.device))
+    ids, mask = ids.to(model.device), mask.to(model.device)
     with torch.inference_mode():
+        read = _read_once(model, ids, mask, samples) if samples > 1 else {}
         written = cast(Any, model).generate(
-            ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config,
-            logits_processor=noise,
+            ids.repeat_interleave(samples, dim=0), attention_mask=mask.repeat_interleave(samples, dim=0),
+            generation_config=config, logits_processor=noise, **read,
         )  # fmt: skip
     return [_cut(row[width:].tolist(), tokenizer, ends) for row in written]
 
@@ -126,6 +130,19 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
 def sampling_as_json(sampling: Sampling) -> dict[str, Any]:
     """For a manifest."""
     return asdict(sampling)
+
+
+def _read_once(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, samples: int) -> dict[str, Any]:
+    """Keys and values of every prompt but for its last token, repeated for each of its texts."""
+    if keeps_state(model) or ids.shape[1] < 2:
+        return {}
+    position = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+    cache = model(
+        input_ids=ids[:, :-1], attention_mask=mask[:, :-1], position_ids=position[:, :-1], use_cache=True,
+        **({"logits_to_keep": 1} if takes_logits_to_keep(model) else {}),
+    ).past_key_values  # fmt: skip
+    cache.batch_repeat_interleave(samples)
+    return {"past_key_values": cache}
 
 
 def _check_room(model: PreTrainedModel, prompt: int, new: int) -> None:

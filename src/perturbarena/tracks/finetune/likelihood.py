@@ -81,9 +81,9 @@ class OptionScorer:
         self._n_option_tokens = sum(len(option) for option in options)
         self._options = [list(option) for option in options]
         self._shared = list(shared) if _sees_everything(model) else []
-        self._by_definition = _keeps_state(model)
+        self._by_definition = keeps_state(model)
         self._kept: Any = None
-        self._can_keep = _takes_logits_to_keep(model)
+        self._can_keep = takes_logits_to_keep(model)
 
     def score(self, prompts: Sequence[Ids]) -> OptionScores:
         """One batch. Padding follows the longest prompt, so prompts of like length belong together.
@@ -264,14 +264,14 @@ def _sees_everything(model: PreTrainedModel) -> bool:
     return getattr(model.config, "sliding_window", None) is None
 
 
-def _keeps_state(model: PreTrainedModel) -> bool:
+def keeps_state(model: PreTrainedModel) -> bool:
     """Whether some layers are recurrent: their state cannot be padded, nor repeated along a batch."""
     kinds = getattr(model.config, "layer_types", None) or ()
     recurrent = any(not str(kind).endswith("attention") or "linear" in str(kind) for kind in kinds)
     return recurrent or bool(getattr(model, "_is_stateful", False))
 
 
-def _takes_logits_to_keep(model: PreTrainedModel) -> bool:
+def takes_logits_to_keep(model: PreTrainedModel) -> bool:
     """Whether the model can leave out logits of positions that nobody reads."""
     base = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(base.forward).parameters

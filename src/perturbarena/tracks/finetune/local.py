@@ -164,8 +164,8 @@ class LocalModel:
         prompts = [self._ids(text) for text in texts]
         rows = [(i, seed) for i in range(len(batch)) for seed in seeds]
         written = generate(
-            self._model, self._tokenizer, [prompts[i] for i, _ in rows],
-            seeds=[row_seed(seed, batch[i].id) for i, seed in rows], sampling=self._sampling,
+            self._model, self._tokenizer, prompts, seeds=[row_seed(seed, batch[i].id) for i, seed in rows],
+            sampling=self._sampling, samples=len(seeds),
         )  # fmt: skip
         samples = [
             self._sample(found, seed, texts[i], len(prompts[i]))
