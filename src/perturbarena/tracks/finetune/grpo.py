@@ -19,6 +19,7 @@ from perturbarena.tracks.finetune.chat import ChatPrompt
 from perturbarena.tracks.finetune.course import Course, Looker, Progress, common_arguments, run_course
 from perturbarena.tracks.finetune.examples import Example, answer_examples, ordered
 from perturbarena.tracks.finetune.preparation import Prepared
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.rewards import label_weights, trainer_reward
 from perturbarena.tracks.finetune.settings import TrainSettings
 
@@ -89,13 +90,14 @@ def _trainer(
     ]
     texts = [_as_read(prompt, example, prepared.tokenizer) for example in order]
     data = datasets.Dataset.from_dict({"prompt": texts, "label": [example.label for example in order]})
-    return GRPOTrainer(
-        model=prepared.model,
-        reward_funcs=rewards,
-        args=config,
-        train_dataset=data,
-        processing_class=prepared.tokenizer,
-    )
+    with quiet_loading():
+        return GRPOTrainer(
+            model=prepared.model,
+            reward_funcs=rewards,
+            args=config,
+            train_dataset=data,
+            processing_class=prepared.tokenizer,
+        )
 
 
 def _plan(rows: LabelledQuestions, settings: TrainSettings) -> tuple[list[Example], int]:

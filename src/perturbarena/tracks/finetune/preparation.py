@@ -12,6 +12,7 @@ from perturbarena.challenge.records import LabelledQuestions
 from perturbarena.errors import InputError
 from perturbarena.tracks.finetune.chat import ChatPrompt
 from perturbarena.tracks.finetune.models import ModelIdentity, default_device, load_model
+from perturbarena.tracks.finetune.options import OPTION_TEXTS
 from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TINY, LoraSettings, ModelChoice
 from perturbarena.tracks.finetune.tiny import make_tiny_model
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 BASE: Final = "base"
 """Inside a training's folder: the small model made on the spot."""
 _TINY_TEXTS: Final = 2000
+WORDS: Final = (
+    "user",
+    "assistant",
+    "system",
+    *OPTION_TEXTS,
+    "<verdict>right</verdict>",
+    "<verdict>wrong</verdict>",
+)
+"""What every small model's tokenizer shall know beside the words of its prompts."""
+_OFTEN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +114,12 @@ def save_model(model: Any, prepared: Prepared, prompt: ChatPrompt | None, folder
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for config in getattr(model, "peft_config", {}).values():
+    adapters = getattr(model, "peft_config", {})
+    for config in adapters.values():
         config.base_model_name_or_path = prepared.base_name
     with quiet_loading():
-        model.save_pretrained(part)
+        # the vocabulary never grows here; to find that out, peft would ask the model hub
+        model.save_pretrained(part, **({"save_embedding_layers": False} if adapters else {}))
     (part / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     prepared.tokenizer.save_pretrained(part)
     if prompt is not None:
@@ -122,7 +135,7 @@ def _tiny(choice: ModelChoice, folder: Path, rows: LabelledQuestions, prompt: Ch
             for question in rows.questions.take(np.arange(min(len(rows), _TINY_TEXTS)))
             for m in prompt.messages(question)
         ]  # pyright: ignore[reportArgumentType]
-        make_tiny_model(folder, texts, choice.tiny)
+        make_tiny_model(folder, [*texts, *WORDS * _OFTEN], choice.tiny)
     return folder
 
 
@@ -132,7 +145,8 @@ def _with_adapter(model: Any, choice: ModelChoice) -> Any:
     if choice.method == "qlora":
         model = prepare_model_for_kbit_training(model)
     try:
-        return get_peft_model(model, _lora(choice.lora))
+        with quiet_loading():
+            return get_peft_model(model, _lora(choice.lora))
     except ValueError as error:
         raise InputError(
             f"model.lora.targets do not fit the model: {' '.join(str(error).split())[:200]}"

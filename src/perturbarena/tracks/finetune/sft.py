@@ -15,6 +15,7 @@ from perturbarena.tracks.finetune.chat import Encoded
 from perturbarena.tracks.finetune.course import Course, Looker, Progress, common_arguments, run_course
 from perturbarena.tracks.finetune.examples import Example, ordered
 from perturbarena.tracks.finetune.preparation import Prepared
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TrainSettings
 
 
@@ -95,4 +96,7 @@ def build_trainer(prepared: Prepared, plan: Plan, settings: TrainSettings, folde
         completion_only_loss=False,  # the labels are masked already
         dataset_kwargs=None if training.packing else {"skip_prepare_dataset": True},
     )
-    return SFTTrainer(model=prepared.model, args=config, train_dataset=data, processing_class=prepared.tokenizer)
+    with quiet_loading():
+        return SFTTrainer(
+            model=prepared.model, args=config, train_dataset=data, processing_class=prepared.tokenizer
+        )
