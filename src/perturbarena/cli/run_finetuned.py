@@ -252,6 +252,8 @@ def _show_model(ready: Prepared) -> None:
     out.print(Text(f"{settings.model_name}: {counted}", style), soft_wrap=True)
     warned = "yellow" if "NOT" in ready.chat_from else "dim"
     out.print(Text(f"prompt: {ready.chat_from}", warned), soft_wrap=True)
+    if ready.learned_from:
+        out.print("[yellow]the model learned from this very file:[/] its score says nothing of new questions")
     if not settings.ranked:
         out.print("[yellow]unranked:[/] the track's limits were set aside")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +9,17 @@ from typing import Any, Final
 
 from perturbarena.challenge.records import Question
 from perturbarena.challenge.rules import Challenge
-from perturbarena.errors import InputError
+from perturbarena.errors import FormatError, InputError
 from perturbarena.evaluation import ScoreResult
 from perturbarena.tracks.finetune.chat import ChatPrompt, load_prompt
-from perturbarena.tracks.finetune.inference import InferenceSettings, Wishes, identify_weights, resolve_inference
+from perturbarena.tracks.finetune.folder import MANIFEST, read_manifest
+from perturbarena.tracks.finetune.inference import (
+    InferenceSettings,
+    Wishes,
+    identify_weights,
+    resolve_inference,
+    weights_digest,
+)
 from perturbarena.tracks.finetune.models import DType, LoadedModel, ModelIdentity
 from perturbarena.tracks.finetune.runner import Answering, Critic, FinetunedPlan, FinetunedResult, run_finetuned
 from perturbarena.tracks.prompt import Transport, load_template, shipped_template
@@ -75,6 +80,10 @@ class Prepared:
     loaded: LoadedModel | None
     identity: ModelIdentity | None
     critic: Critic | None = None
+    training: dict[str, Any] | None = None
+    """How the model was trained, as far as its training's folder says."""
+    learned_from: bool = False
+    """Whether the questions' file is one that the model learned from: its score then says nothing of new rows."""
     inputs: dict[str, Any] = field(default_factory=dict)
 
 
@@ -111,7 +120,7 @@ def prepare(
     limit = None if wishes.unranked else rules.limits.max_parameters
     _check_source(source)
     loaded, identity = _model(source, limit, say)
-    critic, critic_digest = _critic(source, say)
+    critic, critic_digest = _critic(source, limit, say)
     advised = None
     if loaded is not None:
         from perturbarena.tracks.finetune.generate import own_sampling
@@ -126,6 +135,7 @@ def prepare(
     trained_in = source.weights if loaded is None else loaded.folder
     trained = None if trained_in is None else load_prompt(trained_in)
     chat, chat_from = _chat(prompt, trained, settings, challenge)
+    training = None if trained_in is None else _training(trained_in)
     inputs = {"questions": file_hash(file)} | {
         name: file_hash(path)
         for name, path in (("template", prompt.template), ("system", prompt.system))
@@ -133,7 +143,8 @@ def prepare(
     }
     return Prepared(
         asked=asked, challenge=challenge, source=source, settings=settings, chat=chat, chat_from=chat_from,
-        loaded=loaded, identity=identity, critic=critic, inputs=inputs,
+        loaded=loaded, identity=identity, critic=critic, training=training, inputs=inputs,
+        learned_from=inputs["questions"]["sha256"] in (training or {}).get("inputs", {}).values(),
     )  # fmt: skip
 
 
@@ -237,14 +248,16 @@ def _model(source: ModelSource, limit: int | None, say: Say) -> tuple[LoadedMode
     return loaded, loaded.identity
 
 
-def _critic(source: ModelSource, say: Say) -> tuple[Critic | None, str | None]:
+def _critic(source: ModelSource, limit: int | None, say: Say) -> tuple[Critic | None, str | None]:
     if source.critic is None:
         return None, None
     from perturbarena.tracks.finetune.critic import load_critic
+    from perturbarena.tracks.finetune.models import check_parameters
 
     say(f"loading the critic {source.critic}")
     critic = load_critic(source.critic, device=source.device)
-    return critic, hashlib.sha256(json.dumps(critic.provenance(), sort_keys=True).encode()).hexdigest()
+    check_parameters(critic.loaded.identity.parameters, limit, f"the critic {source.critic}")
+    return critic, f"{weights_digest(critic.loaded.identity)}+{critic.prompt.digest}"
 
 
 def _chat(
@@ -260,6 +273,18 @@ def _chat(
     if trained is not None and trained.digest != chat.digest:
         where += "; NOT the prompt that the model was trained with"
     return chat, where
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    """What the manifest of the model's training says of its data; None for a model that came from elsewhere."""
+    above = folder if (folder / MANIFEST).is_file() else folder.parent
+    if not (above / MANIFEST).is_file():
+        return None
+    try:
+        manifest = read_manifest(above)
+    except FormatError:  # another program's file of this name
+        return None
+    return {name: manifest.get(name) for name in ("kind", "inputs", "rows", "counts", "seed", "started_from")}
 
 
 def _text(path: Path) -> str:
@@ -285,4 +310,5 @@ def _answering(ready: Prepared, transport: Transport | None, patience: float | N
 
 def _model_record(ready: Prepared) -> dict[str, Any]:
     named = {"asked_as": ready.source.model, "counted_from_weights": ready.identity is not None}
-    return named | ({} if ready.identity is None else ready.identity.as_json())
+    known = {} if ready.identity is None else ready.identity.as_json()
+    return named | known | {"training": ready.training, "learned_from_these_questions": ready.learned_from}
