@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.tracks.finetune.writers import make_writer, short_chat, some_questions
 
 from perturbarena.challenge.formats import read_predictions, read_table
@@ -190,6 +191,24 @@ def test_a_run_that_could_not_begin_leaves_the_folder_free(writer, tmp_path):
     with pytest.raises(InputError, match="does not fit"):
         run_finetuned(plan, Full(writer, CHAT, settings, QUESTIONS), tmp_path, quiet=True)
     assert run_all(writer, tmp_path, batch_size=4).tally.answered == 20
+
+
+def test_what_does_not_fit_into_the_memory_gets_one_line(writer, monkeypatch):
+    model = LocalModel(writer, CHAT, settings_of(writer), QUESTIONS)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "_scored", full)
+    with pytest.raises(InputError, match="16 rows does not fit into the memory of cpu; give a smaller --batch-size"):
+        model.answer_batch(model.batches[0])
+
+
+def test_the_longest_prompts_come_first(writer):
+    model = LocalModel(writer, CHAT, settings_of(writer, batch_size=3), QUESTIONS)
+    lengths = [max(len(CHAT.ids(q, writer.tokenizer)) for q in batch) for batch in model.batches]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] == model.longest
 
 
 @pytest.mark.parametrize(

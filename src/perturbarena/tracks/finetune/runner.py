@@ -127,7 +127,7 @@ def run_finetuned(
             run.manifest.unlink(missing_ok=True)  # a folder with a manifest is a finished run
         if desk.n_left:
             _answer(plan, answering, desk, run)
-        _criticise(plan, desk)
+        _criticise(plan, desk, quiet=quiet)
         traces = run.read(iter([positions[id_] for id_ in plan.questions.id]))
         tally = write_finetuned_table(run.predictions, traces, challenge=plan.challenge, settings=plan.settings)
         manifest = _manifest(plan, answering, run, tally, began=began, progress=desk.progress)
@@ -213,17 +213,23 @@ def _answer(plan: FinetunedPlan, answering: Answering, desk: _Desk, run: RunFold
     desk.finish()
 
 
-def _criticise(plan: FinetunedPlan, desk: _Desk) -> None:
+def _criticise(plan: FinetunedPlan, desk: _Desk, *, quiet: bool) -> None:
     """Score in batches dealt from all questions, so that a run that goes on computes the same bits."""
     unscored = {question.id for question in desk.unscored()}
     if plan.critic is None or not unscored:
         return
     questions = list(plan.questions)
     size = max(1, plan.settings.batch_size // plan.settings.samples)
+    progress = Progress(len(questions), done=len(questions) - len(unscored), unit="scores")
     for start in range(0, len(questions), size):
         batch = questions[start : start + size]
         if any(question.id in unscored for question in batch):
             desk.score(batch, plan.critic)
+            progress.counts.calls += len(batch) * plan.settings.samples
+            for question in batch:
+                if question.id in unscored:
+                    progress.question_done(quiet=quiet)
+    progress.finish(quiet=quiet)
 
 
 def _held(plan: FinetunedPlan) -> dict[str, Any]:
