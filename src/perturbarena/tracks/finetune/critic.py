@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,26 +22,19 @@ from perturbarena.tracks.finetune.chat import ChatPrompt, Encoded, encode, load_
 from perturbarena.tracks.finetune.examples import Example
 from perturbarena.tracks.finetune.likelihood import option_log_likelihoods
 from perturbarena.tracks.finetune.models import LoadedModel, load_model
+from perturbarena.tracks.finetune.options import VERDICT_ASKED, VERDICT_TEXTS, VERDICTS
 from perturbarena.tracks.finetune.traces import Trace
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-RIGHT: Final = "right"
-WRONG: Final = "wrong"
-VERDICTS: Final = (RIGHT, WRONG)
-VERDICT_TEXTS: Final = tuple(f"<verdict>{verdict}</verdict>" for verdict in VERDICTS)
-"""What a critic writes."""
-_ASKED: Final = (
-    "\n\nSomebody answered as follows:\n\n{proposed}\n\nIs this answer right? "
-    "Write <verdict>right</verdict> or <verdict>wrong</verdict>."
-)
+RIGHT, WRONG = VERDICTS
 
 
 def verdict_text(prompt: ChatPrompt, question: Question, proposed: str, tokenizer: PreTrainedTokenizerBase) -> str:
     """What the critic reads: the question as the answering model was asked, the answer, and what is wanted."""
     chat = prompt.messages(question)
-    asked = chat[-1]["content"].rstrip() + _ASKED.format(proposed=proposed.strip())
+    asked = chat[-1]["content"].rstrip() + VERDICT_ASKED.format(proposed=proposed.strip())
     return prompt.render([*chat[:-1], {"role": "user", "content": asked}], tokenizer, turn=True)
 
 

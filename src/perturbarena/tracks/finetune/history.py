@@ -14,7 +14,6 @@ COLUMNS: Final = {
     "loss": "loss",
     "learning_rate": "learning_rate",
     "grad_norm": "grad_norm",
-    "num_tokens": "tokens",
     "mean_token_accuracy": "token_accuracy",
     "reward": "reward",
     "reward_std": "reward_sd",
@@ -26,7 +25,8 @@ COLUMNS: Final = {
     "validation_mass": "validation_mass",
     "validation_auroc": "validation_auroc",
 }
-"""What is kept of the trainer's log, and its name here; ``rewards/NAME/mean`` becomes ``reward_NAME``."""
+"""What is kept of the trainer's log, and its name here; ``rewards/NAME/mean`` becomes ``reward_NAME``. Its count
+of tokens is not kept: it begins anew where a training is gone on with."""
 
 
 def history_table(log: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

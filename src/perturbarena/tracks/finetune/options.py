@@ -17,6 +17,17 @@ OPTION_TEXTS: Final = tuple(f"<answer>{LETTER_OF[label]}</answer>" for label in 
 """What a model writes to answer ``up``, ``down`` and ``none``, in this order."""
 
 
+VERDICTS: Final = ("right", "wrong")
+"""What a critic says of an answer."""
+VERDICT_TEXTS: Final = tuple(f"<verdict>{verdict}</verdict>" for verdict in VERDICTS)
+"""What a critic writes."""
+VERDICT_ASKED: Final = (
+    "\n\nSomebody answered as follows:\n\n{proposed}\n\nIs this answer right? "
+    f"Write {VERDICT_TEXTS[0]} or {VERDICT_TEXTS[1]}."
+)
+"""What a critic is asked, after the question."""
+
+
 def option_text(label: str) -> str:
     """What a model writes to answer with this label, such as ``<answer>A</answer>``."""
     return OPTION_TEXTS[LABELS.index(label)]

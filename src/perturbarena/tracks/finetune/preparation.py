@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 BASE: Final = "base"
 """Inside a training's folder: the small model made on the spot."""
 _TINY_TEXTS: Final = 2000
-WORDS: Final = (
-    "user",
-    "assistant",
-    "system",
-    *OPTION_TEXTS,
-    "<verdict>right</verdict>",
-    "<verdict>wrong</verdict>",
-)
+WORDS: Final = ("user", "assistant", "system", *OPTION_TEXTS, VERDICT_ASKED)
 """What every small model's tokenizer shall know beside the words of its prompts."""
 _OFTEN: Final = 200
 
