@@ -12,7 +12,7 @@ from perturbarena.challenge.records import LabelledQuestions
 from perturbarena.errors import InputError
 from perturbarena.tracks.finetune.chat import ChatPrompt
 from perturbarena.tracks.finetune.models import ModelIdentity, default_device, load_model
-from perturbarena.tracks.finetune.options import OPTION_TEXTS
+from perturbarena.tracks.finetune.options import OPTION_TEXTS, VERDICT_ASKED
 from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TINY, LoraSettings, ModelChoice
 from perturbarena.tracks.finetune.tiny import make_tiny_model
