@@ -1,6 +1,6 @@
 """Fine-tuning on a CPU: does it learn, do rewards rise, does a critic help, is a killed training the same?
 
-Run: OMP_NUM_THREADS=1 python benchmarks/finetune.py [sft grpo critic resume speed] [--seeds 3]
+Run: OMP_NUM_THREADS=1 python benchmarks/finetune.py [sft grpo critic resume] [--seeds 3]
 
 Questions are simulated: 400 knocked-out genes and 800 targets in four families each; the name tells the family,
 and a hidden table of families the answer (``benchmark.simulate_families``). Rows held back are doubly disjoint:
