@@ -38,7 +38,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def collected():
     """inspect leaves sockets to the garbage collector, which shall find them while its warnings are expected."""
     yield
@@ -148,6 +148,7 @@ def test_a_run_killed_with_9_goes_on_to_the_same_bytes(model, questions, tmp_pat
     assert (killed / "predictions.csv").read_bytes() == (tmp_path / "whole" / "predictions.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("collected")
 def test_a_server_answers_with_the_same_messages(model, questions, tmp_path, capsys):
     folder, chat = tmp_path / "served", short_chat()
     how = ["--answers", "label", "--samples", "3", "--limit", "40", "--concurrency", "8"]
@@ -174,6 +175,7 @@ def test_a_server_answers_with_the_same_messages(model, questions, tmp_path, cap
     assert checked["ok"]
 
 
+@pytest.mark.usefixtures("collected")
 def test_a_server_whose_weights_nobody_gave_is_told(questions, tmp_path, capsys):
     with FakeModel(latency_ms=1) as fake:
         arguments = finetuned("tuned", questions, "-o", str(tmp_path / "run"), "--base-url", fake.url)
@@ -207,7 +209,7 @@ def test_another_prompt_than_the_trained_one_is_told(model, questions, tmp_path,
     assert (tmp_path / "run" / "prompt.txt").read_text() == "You know macrophages.\n\n{pert} {gene}?"
 
 
-def test_shards_answer_their_own_questions(model, questions, tmp_path):
+def test_shards_answer_their_own_questions_and_are_merged(model, questions, tmp_path, capsys):
     for i in (1, 2):
         assert (
             run(
@@ -220,6 +222,19 @@ def test_shards_answer_their_own_questions(model, questions, tmp_path):
     part = read_predictions(tmp_path / "part1" / "predictions.csv")
     assert part.id.tolist() == whole.id[::2].tolist()
     np.testing.assert_allclose(part.p_up, whole.p_up[::2], atol=1e-5)
+    folders = [str(tmp_path / name) for name in ("part2", "part1")]
+    assert run(["run", "merge", *folders, "-o", str(tmp_path / "merged")]) == 0
+    merged = read_predictions(tmp_path / "merged" / "predictions.csv")
+    assert merged.id.tolist() == whole.id.tolist()
+    np.testing.assert_allclose(merged.p_up, whole.p_up, atol=1e-5)
+    manifest = json.loads((tmp_path / "merged" / "run.json").read_text())
+    assert manifest["kind"] == "finetuned"
+    assert [part["shard"] for part in manifest["merged_from"]] == ["2/2", "1/2"]
+    other = ["--limit", "9", "--answers", "label", "--max-new-tokens", "9", "-o", str(tmp_path / "odd")]
+    assert run(finetuned(model, questions, *other)) == 0
+    capsys.readouterr()
+    assert run(["run", "merge", folders[0], str(tmp_path / "odd"), "-o", str(tmp_path / "no")]) == 2
+    assert "was run with answers 'label'" in " ".join(capsys.readouterr().err.split())
 
 
 def small_rules(tmp_path: Path) -> Path:

@@ -229,9 +229,9 @@ def merge(
     Example: perturbarena run merge runs/part1 runs/part2 -o runs/whole
     """
     from perturbarena.challenge.rules import load_challenge
-    from perturbarena.tracks.prompt.merge import merge_runs
+    from perturbarena.workflows.merge_shards import merge_shards
 
-    tally = merge_runs(folders, output, challenge=load_challenge(challenge))
+    tally = merge_shards(folders, output, challenge=load_challenge(challenge))
     if as_json:
         print_json({"folder": str(output), "counts": tally.as_json()})
         return

@@ -191,7 +191,11 @@ def published_name(model: str, identity: ModelIdentity | None) -> str:
     if identity is None:
         return _without_path(model)
     base = _without_path(identity.base.name)
-    return base if identity.adapter is None else f"{base}+{_without_path(identity.adapter.name)}"
+    if identity.adapter is None:
+        return base
+    # an adapter that was itself asked for knows its base, which then has another name
+    own = model if identity.base.name != model else identity.adapter.name
+    return f"{base}+{_without_path(own)}"
 
 
 def weights_digest(identity: ModelIdentity) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from perturbarena.tracks.finetune.table import write_finetuned_table
 from perturbarena.tracks.prompt.table import Tally
 from perturbarena.tracks.running.folder import FORMAT_VERSION, RunFolder
 from perturbarena.tracks.running.progress import Progress
+
+KIND: Final = "finetuned"
+"""As the manifest names a run of a fine-tuned model."""
 
 
 class Critic(Protocol):
@@ -253,7 +256,7 @@ def _manifest(
     counts = progress.counts
     return {
         "format_version": FORMAT_VERSION,
-        "kind": "finetuned",
+        "kind": KIND,
         "ranked": plan.settings.ranked,
         "settings": settings_as_json(plan.settings),
         "model_name": plan.settings.model_name,
