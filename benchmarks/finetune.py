@@ -25,13 +25,15 @@ import numpy as np
 import pandas as pd
 
 from perturbarena.benchmark.simulate_families import simulate_families
-from perturbarena.challenge.formats import read_labelled, write_labelled
+from perturbarena.challenge.formats import read_labelled, write_labelled, write_predictions, write_table
+from perturbarena.challenge.records import LABELS, LabelledQuestions, Predictions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.cli import run
 from perturbarena.errors import InputError
 from perturbarena.evaluation import Comparison, compare, read_answered
-from perturbarena.tracks.finetune import read_history, read_manifest
+from perturbarena.tracks.finetune import load_critic, option_text, read_history, read_manifest, read_text
 from perturbarena.tracks.finetune.examples import split_rows
+from perturbarena.tracks.finetune.rerank import Candidate, rerank
 
 PROMPT = "Knock out {pert}. {gene}?"
 SFT = """
@@ -157,58 +159,76 @@ def rewards(found: Learned, *, rows: int = 4) -> tuple[float, float]:
 
 
 class Chosen(NamedTuple):
-    """Majority vote and best of N by the critic, on rows that neither model nor critic learned from."""
+    """Majority vote and best of N by the critic, on rows that the critic did not learn from."""
 
-    majority: float
-    best: float
-    difference: Comparison
+    right: dict[str, np.ndarray]
+    """Of each way, which rows it answers right."""
+    weighted: Comparison
+    """Votes weighted by the critic, compared with plain votes."""
     verdicts: float
     n: int
 
 
-def run_critic(folder: Path, *, seed: int, warm: int = 55, steps: int = 200, samples: int = 5) -> Chosen:
-    """Sample a half-taught model, train a critic on its answers to training rows, rerank on rows held back.
+HOW = ("majority", "best", "weighted")
+KNOWS = 0.3
+"""Chance that a simulated answer knows the rule; else it guesses."""
+SURE = ("{pert} is known to act on {gene}.", "The pathway from {pert} to {gene} is well described.")
+UNSURE = ("Hard to tell for {pert} and {gene}.", "Perhaps {pert} touches {gene}, perhaps not.")
 
-    The critic begins from a model that was taught for longer, on the same training rows.
-    """
-    run_sft(folder, seed=seed, steps=warm)
-    taught = settings(folder, "taught", SFT, steps=130, seed=seed)
-    command("train", "sft", taught, "-o", folder / "taught")
+
+def simulated_answers(rows: LabelledQuestions, *, samples: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Answers with reasoning: those that know the rule are right and mostly sound sure, the others guess."""
+    found = []
+    for question, label in zip(rows.questions, rows.label, strict=True):
+        for _ in range(samples):
+            knows = rng.random() < KNOWS
+            sounds_sure = rng.random() < (0.9 if knows else 0.1)
+            reason = (SURE if sounds_sure else UNSURE)[rng.integers(2)]
+            said = label if knows else LABELS[rng.integers(3)]
+            text = f"{reason.format(pert=question.pert, gene=question.gene)}\n{option_text(said)}"
+            found.append((question.id, text))
+    return pd.DataFrame(found, columns=["id", "reasoning_trace"])
+
+
+def run_critic(folder: Path, *, seed: int, steps: int = 100, samples: int = 5) -> Chosen:
+    """Train a critic on simulated answers to training rows, rerank those to rows held back."""
+    prepare(folder, seed=seed)
     rows = read_labelled(folder / "train.csv")
-    split = split_rows(rows, folds=4, rng=np.random.default_rng([seed, 0]))
-    write_labelled(folder / "learned.csv", split.train)
-    write_labelled(folder / "held.csv", split.validation)
-    asked = ["--answers", "label", "--samples", samples, "--max-new-tokens", 12, "--temperature", 1, "--top-p", 1]
-    for name in ("learned", "held"):
-        words = [folder / "sft", folder / f"{name}.csv", "-o", folder / f"run-{name}", "--rerank", "majority"]
-        command("run", "finetuned", *words, *asked, "--batch-size", 64)
-    traces = (
-        '\n[targets]\nbalance = "classes"\n[data]\ntrain = "train.csv"\ntraces = ["run-learned", "run-held"]\n'
-    )
-    text = (
-        SFT.replace('name = "tiny"', 'name = "taught"')
-        .replace('[data]\ntrain = "train.csv"\n', "")
-        .replace("every = 25", "every = 100")
-    )
-    path = settings(folder, "critic", text, steps=steps, seed=seed, extra=traces)
+    answers = simulated_answers(rows, samples=samples, rng=np.random.default_rng([seed, 9]))
+    write_table(folder / "answers.csv", answers)
+    text = SFT.replace('train = "train.csv"', 'train = "train.csv"\ntraces = ["answers.csv"]')
+    path = settings(folder, "critic", text, steps=steps, seed=seed, extra='[targets]\nbalance = "classes"\n')
     command("train", "critic", path, "-o", folder / "critic")
-    words = [folder / "sft", folder / "held.csv", "-o", folder / "run-best", "--rerank", "best"]
-    command("run", "finetuned", *words, "--critic", folder / "critic", *asked, "--batch-size", 64)
-    paths = [folder / f"run-{name}" / "predictions.csv" for name in ("held", "best")]
-    answered = read_answered(paths, folder / "held.csv", challenge=load_challenge("bioreasoning-2026"))
-    (found,) = compare(answered, names=["majority", "best"], rng=np.random.default_rng(0))
-    verdicts = read_manifest(folder / "critic")["verdict_auroc"]
-    return Chosen(
-        *(_share_right(answered.truth.label, answers) for answers in answered.answers),
-        found,
-        verdicts,
-        len(split.validation),
-    )
+    split = split_rows(rows, folds=4, rng=np.random.default_rng([seed, 0]))
+    held = split.validation
+    write_labelled(folder / "held.csv", held)
+    texts = {id_: list(own) for id_, own in answers.groupby("id")["reasoning_trace"]}
+    asked = [(question, text) for question in held.questions for text in texts[question.id]]
+    scores = load_critic(folder / "critic").score(*zip(*asked, strict=True))
+    for how in HOW:
+        write_predictions(folder / f"{how}.csv", _reranked(held, texts, scores.reshape(len(held), samples), how))
+    challenge = load_challenge("bioreasoning-2026")
+    answered = read_answered([folder / f"{how}.csv" for how in HOW], folder / "held.csv", challenge=challenge)
+    _, weighted = compare(answered, names=HOW, rng=np.random.default_rng(0))
+    right = {how: _right(held.label, one) for how, one in zip(HOW, answered.answers, strict=True)}
+    return Chosen(right, weighted, read_manifest(folder / "critic")["verdict_auroc"], len(held))
 
 
-def _share_right(label: np.ndarray, answers: Any) -> float:
+def _reranked(rows: LabelledQuestions, texts: dict[str, list[str]], scores: np.ndarray, how: Any) -> Predictions:
+    """One answer of several for each row."""
+    p = []
+    for id_, own in zip(rows.id, scores, strict=True):
+        read = [read_text(text) for text in texts[id_]]
+        candidates = [Candidate(answer.label, answer.p_up, answer.p_down) for answer in read]
+        chosen = rerank(candidates, how, scores=None if how == "majority" else own)
+        assert chosen is not None
+        p.append((chosen.p_up, chosen.p_down))
+    return Predictions(rows.id, np.array(p)[:, 0], np.array(p)[:, 1])
+
+
+def _right(label: np.ndarray, answers: Predictions) -> np.ndarray:
     p = np.stack([answers.p_up, answers.p_down, 1 - answers.p_up - answers.p_down], axis=1)
-    return float((np.array(["up", "down", "none"], object)[p.argmax(axis=1)] == label).mean())
+    return np.array(LABELS, object)[p.argmax(axis=1)] == label
 
 
 class Resumed(NamedTuple):
@@ -299,17 +319,19 @@ def show_critic(folder: Path, seeds: range) -> None:
     for seed in seeds:
         began = time.process_time()
         found = run_critic(folder / f"critic{seed}", seed=seed)
-        score = found.difference.contrasts["score"]
+        score = found.weighted.contrasts["score"]
         low, high = score.difference.interval or (float("nan"),) * 2
+        majority, best = found.right["majority"], found.right["best"]
         rows.append([
-            seed, f"{found.verdicts:.3f}", f"{found.majority:.3f}", f"{found.best:.3f}",
+            seed, f"{found.verdicts:.3f}", f"{majority.mean():.3f}", f"{best.mean():.3f}",
+            f"{(best & ~majority).sum()} : {(majority & ~best).sum()}",
             f"{score.first:.3f}", f"{score.second:.3f}",
             f"{score.difference.difference:+.3f} ({low:.3f} … {high:.3f})", found.n,
             f"{time.process_time() - began:.0f}",
         ])  # fmt: skip
-    print("Critic: five answers of a half-taught model, right answers by majority and by best of five\n")
-    head = ["seed", "critic's AUROC", "right: majority", "right: best", "score: majority", "score: best"]
-    _table([*head, "best − majority", "rows", "CPU s"], rows)
+    print(f"Critic: five simulated answers with reasoning, each of which knows the rule at {KNOWS}\n")
+    head = ["seed", "critic's AUROC", "right: majority", "best of 5", "only best : only majority right"]
+    _table([*head, "score: majority", "weighted votes", "difference", "rows", "CPU s"], rows)
 
 
 def show_resume(folder: Path, seeds: range) -> None:

@@ -17,8 +17,10 @@ def test_grpo_raises_the_mean_reward(tmp_path):
 
 def test_best_of_five_by_the_critic_beats_the_majority_of_five(tmp_path):
     found = run_critic(tmp_path, seed=0)
-    assert found.best > found.majority
-    score = found.difference.contrasts["score"]
+    majority, best = found.right["majority"], found.right["best"]
+    only_best, only_majority = (best & ~majority).sum(), (majority & ~best).sum()
+    assert only_best > 2 * only_majority
+    score = found.weighted.contrasts["score"]
     assert score.difference.interval is not None
     assert score.difference.interval[0] > 0
 
