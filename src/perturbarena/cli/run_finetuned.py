@@ -210,6 +210,8 @@ def finetuned(
 
 
 def _show(answered: AnsweredFinetuned, ready: Prepared, *, questions: Path, as_json: bool) -> None:
+    from perturbarena.challenge.words import counted
+
     run, settings = answered.run, ready.settings
     if as_json:
         score = None if answered.score is None else answered.score.as_json()
@@ -220,7 +222,8 @@ def _show(answered: AnsweredFinetuned, ready: Prepared, *, questions: Path, as_j
     out = console()
     resumed = f", {run.resumed:,} of them from an earlier start" if run.resumed else ""
     out.print(
-        f"[b]{run.folder.predictions}[/]: {run.tally.questions:,} questions{resumed}, in {run.seconds:,.1f} s",
+        f"[b]{run.folder.predictions}[/]: {counted(run.tally.questions, 'question')}{resumed}, "
+        f"in {run.seconds:,.1f} s",
         soft_wrap=True,
     )
     _show_model(ready)
@@ -265,6 +268,8 @@ def _show_dry(found: FinetunedDryRun, *, as_json: bool) -> None:
     from rich.rule import Rule
     from rich.text import Text
 
+    from perturbarena.challenge.words import counted
+
     out, settings = console(), found.ready.settings
     for question, text, count in found.prompts:
         out.print(Rule(question.id + ("" if count is None else f": {count:,} tokens"), style="dim"))
@@ -274,11 +279,11 @@ def _show_dry(found: FinetunedDryRun, *, as_json: bool) -> None:
     how = f"answers by {settings.answers}"
     if settings.written:
         how += (
-            f": {settings.samples:,} text{'s' if settings.samples > 1 else ''} a question, at most "
+            f": {counted(settings.samples, 'text')} a question, at most "
             f"{settings.max_new_tokens:,} new tokens each, temperature {settings.temperature:g}, top-p "
             f"{settings.top_p:g}, top-k {settings.top_k or 'off'}; {settings.rerank} of them"
         )
-    out.print(f"{found.n_questions:,} questions; {how}", soft_wrap=True)
+    out.print(f"{counted(found.n_questions, 'question')}; {how}", soft_wrap=True)
     if found.longest is not None and found.input_tokens is not None:
         room = "" if found.positions is None else f"; the model holds {found.positions:,}"
         out.print(
