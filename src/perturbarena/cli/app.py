@@ -24,12 +24,14 @@ from perturbarena.cli import (
     predict,
     report,
     run_agent,
+    run_finetuned,
     run_prompt,
     run_tracks,
     score,
     screen,
     submit,
     tools,
+    train,
 )
 
 GROUPS: tuple[ModuleType, ...] = (
@@ -44,6 +46,8 @@ GROUPS: tuple[ModuleType, ...] = (
     run_tracks,
     run_prompt,
     run_agent,
+    run_finetuned,
+    train,
     predict,
     crossval,
     fuse,

@@ -229,14 +229,14 @@ def merge(
     Example: perturbarena run merge runs/part1 runs/part2 -o runs/whole
     """
     from perturbarena.challenge.rules import load_challenge
-    from perturbarena.tracks.prompt.merge import merge_runs
+    from perturbarena.workflows.merge_shards import merge_shards
 
-    tally = merge_runs(folders, output, challenge=load_challenge(challenge))
+    tally = merge_shards(folders, output, challenge=load_challenge(challenge))
     if as_json:
         print_json({"folder": str(output), "counts": tally.as_json()})
         return
     console().print(f"[b]{output}[/]: {len(folders)} runs merged", soft_wrap=True)
-    _show_tally(tally)
+    show_tally(tally)
 
 
 def ask(
@@ -325,7 +325,7 @@ def _show(
         f"sent in {run.seconds:,.0f} s",
         soft_wrap=True,
     )
-    _show_tally(run.tally)
+    show_tally(run.tally)
     if not settings.ranked:
         out.print("[yellow]unranked:[/] the track's sampling rules were set aside")
     elif not run.manifest["model_is_the_tracks"]:
@@ -345,7 +345,8 @@ def _show(
         )  # fmt: skip
 
 
-def _show_tally(tally: Tally) -> None:
+def show_tally(tally: Tally) -> None:
+    """Print how the calls of a run were answered."""
     from rich.text import Text
 
     out = console()

@@ -21,6 +21,7 @@ from perturbarena.report.question_set import (
     draw_moved_genes,
     draw_rows_per_gene,
 )
+from perturbarena.report.training_curves import draw_training_curves
 
 __all__ = [
     "Curve",
@@ -41,6 +42,7 @@ __all__ = [
     "draw_qq",
     "draw_rows_per_gene",
     "draw_scores",
+    "draw_training_curves",
     "draw_volcanoes",
     "render_page",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
-from inspect_ai.model import GenerateConfig, Model, ModelOutput
+from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput
 
 from perturbarena.errors import ModelServerError
 from perturbarena.tracks.prompt.logprobs import Token
@@ -68,7 +68,9 @@ class Caller:
     def __init__(self, settings: PromptSettings, server: Server) -> None:
         self._settings, self.server = settings, server
 
-    async def ask(self, model: Model, prompt: str, *, id_: str, seeds: Sequence[int]) -> list[CallRecord]:
+    async def ask(
+        self, model: Model, prompt: str | list[ChatMessage], *, id_: str, seeds: Sequence[int]
+    ) -> list[CallRecord]:
         """One call for each seed, concurrently; the first question goes ahead.
 
         Raises
@@ -95,7 +97,7 @@ class Caller:
             raise self.server.fatal
         return [records[seed] for seed in seeds]
 
-    async def _call(self, model: Model, prompt: str, *, id_: str, seed: int) -> CallRecord:
+    async def _call(self, model: Model, prompt: str | list[ChatMessage], *, id_: str, seed: int) -> CallRecord:
         began = time.monotonic()
         rejected: list[str] = []
         failures = Failures(since=began)

@@ -31,21 +31,16 @@ def merge_runs(folders: Sequence[Path], output: Path, *, challenge: Challenge) -
     """
     if len(folders) < 2:
         raise InputError("run merge needs at least two run folders")
-    merged = RunFolder(output)
-    if merged.manifest.exists() or merged.traces.exists():
-        raise InputError(f"{output} holds a run already; choose another folder (-o)")
-    manifests = [_manifest(RunFolder(folder)) for folder in folders]
-    _same_settings(folders, manifests)
+    merged = free_folder(output)
+    manifests = [finished_run(RunFolder(folder), kind="prompt") for folder in folders]
+    same_settings(folders, manifests)
+    for folder, other in zip(folders[1:], manifests[1:], strict=True):
+        if other["prompts"]["source"] != manifests[0]["prompts"]["source"]:
+            raise InputError(f"{folder} has other prompts than {folders[0]}")
     settings = PromptSettings(**_as_tuples(manifests[0]["settings"]))
     if challenge.name != settings.challenge:
         raise InputError(f"the runs belong to the challenge {settings.challenge}; got {challenge.name}")
-    at = _positions(folders, settings, challenge)
-    with atomic(merged.traces, binary=True) as file:
-        for folder, position in at.values():
-            with RunFolder(folder).traces.open("rb") as source:
-                source.seek(position)
-                file.write(source.readline())
-    shutil.copyfile(RunFolder(folders[0]).prompt, merged.prompt)
+    at = join_traces(folders, manifests, merged, id_column=challenge.track(settings.track).column("id").name)
     merged.logs.mkdir(exist_ok=True)
     for log in (log for folder in folders for log in sorted(RunFolder(folder).logs.glob("*.eval"))):
         shutil.copyfile(log, merged.logs / log.name)
@@ -64,39 +59,72 @@ def merge_runs(folders: Sequence[Path], output: Path, *, challenge: Challenge) -
     return tally
 
 
-def _manifest(run: RunFolder) -> dict[str, Any]:
+def free_folder(output: Path) -> RunFolder:
+    """The folder to write; InputError where it holds a run."""
+    merged = RunFolder(output)
+    if merged.manifest.exists() or merged.traces.exists():
+        raise InputError(f"{output} holds a run already; choose another folder (-o)")
+    return merged
+
+
+def finished_run(run: RunFolder, *, kind: str | None = None) -> dict[str, Any]:
+    """The manifest of a finished run, of this kind where one is named.
+
+    Raises
+    ------
+    FormatError
+        If the folder holds none.
+    """
     if not run.manifest.is_file():
         raise FormatError(f"{run.path} holds no finished run (there is no {run.manifest.name})")
     try:
         manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
-        version, kind = manifest["format_version"], manifest["kind"]
+        version, found = manifest["format_version"], manifest["kind"]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{run.manifest} is not a run's manifest") from error
-    if (version, kind) != (FORMAT_VERSION, "prompt"):
+    if version != FORMAT_VERSION or found != (kind or found):
         raise FormatError(
-            f"{run.manifest}: a prompt run of format {FORMAT_VERSION} is needed; got {kind}, {version}"
+            f"{run.manifest}: a {kind or found} run of format {FORMAT_VERSION} is needed; got {found}, {version}"
         )
     return manifest
 
 
-def _same_settings(folders: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> None:
+def same_settings(folders: Sequence[Path], manifests: Sequence[dict[str, Any]]) -> None:
+    """InputError, naming the first difference, where a run has other settings than the first."""
     first = manifests[0]
     for folder, other in zip(folders[1:], manifests[1:], strict=True):
         for key, value in first["settings"].items():
             if other["settings"].get(key) != value:
                 got = other["settings"].get(key)
                 raise InputError(f"{folder} was run with {key} {got!r}; {folders[0]} with {value!r}")
-        if other["prompts"]["source"] != first["prompts"]["source"]:
-            raise InputError(f"{folder} has other prompts than {folders[0]}")
+
+
+def join_traces(
+    folders: Sequence[Path], manifests: Sequence[dict[str, Any]], merged: RunFolder, *, id_column: str
+) -> list[str]:
+    """Write the last trace of every question, and the prompt; the ids in the order of the merged table.
+
+    Raises
+    ------
+    InputError
+        If a question stands in two folders.
+    """
+    at = _positions(folders, manifests, id_column)
+    with atomic(merged.traces, binary=True) as file:
+        for folder, position in at.values():
+            with RunFolder(folder).traces.open("rb") as source:
+                source.seek(position)
+                file.write(source.readline())
+    shutil.copyfile(RunFolder(folders[0]).prompt, merged.prompt)
+    return list(at)
 
 
 def _positions(
-    folders: Sequence[Path], settings: PromptSettings, challenge: Challenge
+    folders: Sequence[Path], manifests: Sequence[dict[str, Any]], id_column: str
 ) -> dict[str, tuple[Path, int]]:
     """Folder and position of each question's trace, in the order of the merged table."""
-    id_column = challenge.track(settings.track).column("id").name
     ids = [read_table(RunFolder(f).predictions, required=(id_column,))[id_column].tolist() for f in folders]
-    shards = [_shard(_manifest(RunFolder(f)).get("shard")) for f in folders]
+    shards = [_shard(manifest.get("shard")) for manifest in manifests]
     order: list[tuple[int, int]] = [(k, row) for k, own in enumerate(ids) for row in range(len(own))]
     n = len(folders)
     if sorted(shards) == [(i + 1, n) for i in range(n)]:
