@@ -1,5 +1,6 @@
 """Submissions: pack one, and check that one is well-formed."""
 
+from perturbarena.submission.answers import Answers, read_answers
 from perturbarena.submission.archive import ArchiveLimits
 from perturbarena.submission.bundle import Bundle, pack
 from perturbarena.submission.disclosure import Disclosure
@@ -8,6 +9,7 @@ from perturbarena.submission.validate import Report, check_submission
 
 __all__ = [
     "RULES",
+    "Answers",
     "ArchiveLimits",
     "Bundle",
     "Disclosure",
@@ -15,5 +17,6 @@ __all__ = [
     "Report",
     "check_submission",
     "pack",
+    "read_answers",
     "rules_markdown",
 ]
