@@ -162,8 +162,11 @@ def _board(session: Session, track: str, *, view: View, phase: Phase, now: datet
     ranked = _best_of_teams([f for f in candidates if not _out(f)])
     without = _best_of_teams([f for f in candidates if _out(f)])
     rows = [*_ranked(session, ranked, counts)]
-    rows += [replace(_row(f, counts, kind="entry"), note=_why_out(f)) for f in without if f.team.id not in
-             {r.team.id for r in ranked}]  # fmt: skip
+    rows += [
+        replace(_row(f, counts, kind="entry"), note=_why_out(f))
+        for f in without
+        if f.team.id not in {r.team.id for r in ranked}
+    ]
     rows += [_row(f, counts, kind="baseline") for f in baselines]
     rows += _ceiling(truth, view)
     version = challenge_row(session).version
@@ -180,7 +183,7 @@ def _scored(session: Session, track: str, truth: TruthVersion, *, part: View) ->
             Submission.state == "listed",
             Score.truth_version_id == truth.id,
             Score.part == part,
-        )  # fmt: skip
+        )
     )
     return [_Found(*row) for row in session.execute(query)]
 
@@ -240,9 +243,8 @@ def _ranked(session: Session, ranked: Sequence[_Found], counts: dict[int, int]) 
 
 def _groups(session: Session, ranked: Sequence[_Found]) -> list[int]:
     ids = [f.score.id for f in ranked]
-    stored = dict(
-        session.execute(select(Replicate.score_id, Replicate.content).where(Replicate.score_id.in_(ids))).tuples()
-    )
+    query = select(Replicate.score_id, Replicate.content).where(Replicate.score_id.in_(ids))
+    stored = {score_id: content for score_id, content in session.execute(query)}
     replicates = [np.frombuffer(stored[i], np.float32).reshape(3, -1) if i in stored else None for i in ids]
     scores = [float("nan") if f.score.score is None else f.score.score for f in ranked]
     sizes = [tuple(f.score.extras[k] for k in ("n_perts", "n_genes", "n")) for f in ranked]
@@ -252,10 +254,21 @@ def _groups(session: Session, ranked: Sequence[_Found]) -> list[int]:
 def _row(f: _Found, counts: dict[int, int], *, kind: RowKind) -> BoardRow:
     s = f.submission
     return BoardRow(
-        kind, None, None, f.team.name if kind == "entry" else s.filename, f.team.id, s.public_id,
-        *(rounded(getattr(f.score, name)) for name in ("score", "low", "high", "de", "dir")), f.score.n, s.tokens,
-        s.tool_calls, s.model or "", s.received_at, counts.get(f.team.id, 1), s.code_url or "",
-    )  # fmt: skip
+        kind,
+        None,
+        None,
+        f.team.name if kind == "entry" else s.filename,
+        f.team.id,
+        s.public_id,
+        *(rounded(getattr(f.score, name)) for name in ("score", "low", "high", "de", "dir")),
+        f.score.n,
+        s.tokens,
+        s.tool_calls,
+        s.model or "",
+        s.received_at,
+        counts.get(f.team.id, 1),
+        s.code_url or "",
+    )
 
 
 def _ceiling(truth: TruthVersion, view: View) -> list[BoardRow]:
@@ -284,7 +297,7 @@ def _ceiling(truth: TruthVersion, view: View) -> list[BoardRow]:
             0,
             "",
             note=str(stated.get("note", "")),
-        )  # fmt: skip
+        )
     ]
 
 

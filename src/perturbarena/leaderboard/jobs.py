@@ -73,7 +73,7 @@ def enqueue(
             truth_version_id=truth_version_id,
             state="waiting",
             created_at=now,
-        )  # fmt: skip
+        )
     )
     return True
 
@@ -209,6 +209,11 @@ def _give_up(session: Session, job: Job, error: str, now: datetime) -> None:
     if job.kind != "rescore":
         row.state = "failed"
     record(
-        session, at=now, actor="worker", kind="job.failed", subject=f"submission:{row.public_id}", job=job.kind,
+        session,
+        at=now,
+        actor="worker",
+        kind="job.failed",
+        subject=f"submission:{row.public_id}",
+        job=job.kind,
         error=error[:500],
-    )  # fmt: skip
+    )

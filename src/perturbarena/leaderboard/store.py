@@ -67,7 +67,6 @@ class Store:
         """
         with _database_errors(), Session(self.engine, expire_on_commit=False) as session:
             yield session
-            session.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
