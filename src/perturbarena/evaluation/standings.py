@@ -1,8 +1,8 @@
 """Scores of many submissions from one set of resamples, so that any two can be compared from what was kept.
 
-What depends on the truth alone (draws of perturbations, genes and rows) is settled once by a seed. Each submission's
-score under every resample is kept; the difference of two submissions' kept values is then a paired resample of their
-difference, and no comparison needs the answers again.
+What depends on the truth alone (draws of perturbations, genes and rows) is settled once by a seed. Each
+submission's score under every resample is kept; the difference of two submissions' kept values is then a paired
+resample of their difference, and no comparison needs the answers again.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ class Judge:
     ) -> Judge:
         """Ready for these rows; the draws follow from ``seed``. InputError without rows or with < 2 resamples."""
         rng = np.random.default_rng(seed)
-        return cls(
-            truth, counted_genes, Draws.of(truth.pert, truth.gene, n_resamples=n_resamples, rng=rng, threads=threads)
-        )
+        draws = Draws.of(truth.pert, truth.gene, n_resamples=n_resamples, rng=rng, threads=threads)
+        return cls(truth, counted_genes, draws)
 
     def score(self, answers: Predictions) -> Scored:
         """Score answers that stand in the truth's order."""
@@ -69,7 +68,7 @@ def difference(
 ) -> PairedDifference:
     """``second − first`` of two scores under shared resamples, each kept array of shape (3, B)."""
     d = kept[1].astype(np.float64) - kept[0].astype(np.float64)
-    replicates = Replicates(*(way[:, None] for way in d), *sizes)
+    replicates = Replicates(d[0][:, None], d[1][:, None], d[2][:, None], *sizes)
     return paired_difference(second - first, two_way_variance(replicates).total, min(sizes[:2]) - 1)
 
 
@@ -101,13 +100,15 @@ def _against(
     p, first = np.full(len(later), np.nan), kept[start]
     if first is None:
         return p
-    same = [
-        i for i in later
-        if kept[i] is not None and np.shape(kept[i]) == first.shape and tuple(sizes[i]) == tuple(sizes[start])
-    ]  # fmt: skip
+    same, others = [], []
+    for i in later:
+        other = kept[i]
+        if other is not None and other.shape == first.shape and sizes[i] == sizes[start]:
+            same.append(i)
+            others.append(other)
     if not same:
         return p
-    d = np.stack([kept[i] for i in same]).astype(np.float64) - first  # pyright: ignore[reportArgumentType]
+    d = np.stack(others).astype(np.float64) - first
     variance = _variances(d, sizes[start])
     df = min(sizes[start][:2]) - 1
     for k, i in enumerate(same):
@@ -118,8 +119,7 @@ def _against(
 def _variances(d: np.ndarray, sizes: Sizes) -> np.ndarray:
     """Two-way variances of m measures, shape (m, 3, B) → (m,): as ``two_way_variance``, all at once."""
     if np.isnan(d).any() or min(sizes) < 2:
-        ways = [d[:, way].T for way in range(3)]
-        replicates = Replicates(*ways, *sizes)
+        replicates = Replicates(d[:, 0].T, d[:, 1].T, d[:, 2].T, *sizes)
         return np.array([two_way_variance(replicates, k).total for k in range(len(d))])
     n = np.array(sizes)
     pert, gene, row = (np.var(d, axis=2, ddof=1) * n / (n - 1)).T

@@ -1,8 +1,8 @@
 """The board: each team's best entry of a track, with its interval, and who is statistically tied with whom.
 
-Before the release it shows the public part and nothing else; what leaves this module about it is rounded, and ranks
-are made from the rounded numbers, so that the board answers no finer question than it prints. After the release it
-shows the private part of the final submissions. Rows of baselines and the ceiling have no rank.
+Before the release it shows the public part and nothing else; what leaves this module about it is rounded, and
+ranks are made from the rounded numbers, so that the board answers no finer question than it prints. After the
+release it shows the private part of the final submissions. Rows of baselines and the ceiling have no rank.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ TIES: Final = (
     "Holm-corrected over the group's comparisons, does not tell them apart at 5 %."
 )
 """How tied groups are made; shown beside the board."""
+_NUMBERS: Final = ("score", "low", "high", "de", "dir")
 View = Literal["public", "private"]
 RowKind = Literal["entry", "baseline", "ceiling"]
 
@@ -244,38 +245,28 @@ def _ranked(session: Session, ranked: Sequence[_Found], counts: dict[int, int]) 
 def _groups(session: Session, ranked: Sequence[_Found]) -> list[int]:
     ids = [f.score.id for f in ranked]
     query = select(Replicate.score_id, Replicate.content).where(Replicate.score_id.in_(ids))
-    stored = {score_id: content for score_id, content in session.execute(query)}
+    stored: dict[int, bytes] = {row.score_id: row.content for row in session.execute(query)}
     replicates = [np.frombuffer(stored[i], np.float32).reshape(3, -1) if i in stored else None for i in ids]
     scores = [float("nan") if f.score.score is None else f.score.score for f in ranked]
-    sizes = [tuple(f.score.extras[k] for k in ("n_perts", "n_genes", "n")) for f in ranked]
+    sizes = [(f.score.extras["n_perts"], f.score.extras["n_genes"], f.score.n) for f in ranked]
     return standings.tied_groups(scores, replicates, sizes)
 
 
 def _row(f: _Found, counts: dict[int, int], *, kind: RowKind) -> BoardRow:
     s = f.submission
+    score, low, high, de, direction = (rounded(getattr(f.score, name)) for name in _NUMBERS)
     return BoardRow(
-        kind,
-        None,
-        None,
-        f.team.name if kind == "entry" else s.filename,
-        f.team.id,
-        s.public_id,
-        *(rounded(getattr(f.score, name)) for name in ("score", "low", "high", "de", "dir")),
-        f.score.n,
-        s.tokens,
-        s.tool_calls,
-        s.model or "",
-        s.received_at,
-        counts.get(f.team.id, 1),
+        kind, None, None, f.team.name if kind == "entry" else s.filename, f.team.id, s.public_id, score, low, high,
+        de, direction, f.score.n, s.tokens, s.tool_calls, s.model or "", s.received_at, counts.get(f.team.id, 1),
         s.code_url or "",
-    )
+    )  # fmt: skip
 
 
 def _ceiling(truth: TruthVersion, view: View) -> list[BoardRow]:
     stated = (truth.ceiling or {}).get(view)
     if not stated:
         return []
-    score, low, high, de, direction = (rounded(stated.get(k)) for k in ("score", "low", "high", "de", "dir"))
+    score, low, high, de, direction = (rounded(stated.get(name)) for name in _NUMBERS)
     return [
         BoardRow(
             "ceiling",

@@ -27,7 +27,10 @@ def board_csv(board: Board) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would compute gets an apostrophe before it (owasp.org/www-community/attacks/CSV_Injection)."""
+    """Text that a spreadsheet would compute gets an apostrophe before it.
+
+    Why: https://owasp.org/www-community/attacks/CSV_Injection
+    """
     if value is None:
         return ""
     if isinstance(value, str) and value.lstrip().startswith(_FORMULA):

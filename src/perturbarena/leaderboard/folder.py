@@ -1,7 +1,7 @@
 """A challenge on disk: where its rules, questions, sealed truth, files and database lie.
 
-``config.toml`` names the database and nothing secret: a password comes from the environment, where PostgreSQL's own
-variables (PGPASSWORD, PGPASSFILE) are understood.
+``config.toml`` names the database and nothing secret: a password comes from the environment, where PostgreSQL's
+own variables (PGPASSWORD, PGPASSFILE) are understood.
 """
 
 from __future__ import annotations

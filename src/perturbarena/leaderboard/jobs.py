@@ -85,6 +85,7 @@ def lease(
 
     Jobs that failed too often are given up on the way.
     """
+    worker = worker[:200]
     with store.reading() as session:  # the common case, an empty queue, takes no lock
         if session.scalar(_free(kinds, store.now()).limit(1)) is None:
             return None
@@ -96,11 +97,9 @@ def lease(
             if job.failures >= MAX_FAILURES:
                 _give_up(session, job, f"its workers died or fell silent {job.failures} times", now)
                 continue
-            job.state, job.leased_by, job.attempts = "running", worker[:200], job.attempts + 1
-            job.lease_until = now + timedelta(seconds=seconds)
-            return Lease(
-                job.id, job.kind, job.submission_id, job.truth_version_id, job.attempts, worker, job.lease_until
-            )
+            job.state, job.leased_by, job.attempts = "running", worker, job.attempts + 1
+            until = job.lease_until = now + timedelta(seconds=seconds)
+            return Lease(job.id, job.kind, job.submission_id, job.truth_version_id, job.attempts, worker, until)
     return None
 
 

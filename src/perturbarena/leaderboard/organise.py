@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -78,7 +79,7 @@ def create_challenge(
     Raises
     ------
     InputError
-        If something in the plan cannot be read, the folder is not empty, or the database already holds a challenge.
+        If something in the plan cannot be read, the folder is not empty, or the database holds a challenge.
     """
     zone(plan.timezone)
     parse_challenge(plan.rules.encode(), source="the rules")
@@ -137,10 +138,15 @@ def _lay_out(folder: ChallengeFolder, plan: ChallengePlan, url: str | None) -> N
     public.mkdir()
     for name, source in plan.extra.items():
         shutil.copyfile(source, public / name)
+    folder.config.write_text(config_text(url), encoding="utf-8")
+
+
+def config_text(url: str | None) -> str:
+    """A challenge's ``config.toml``; a password in the URL is left out, and must come from the environment."""
     lines = [f"format_version = {FORMAT_VERSION}"]
     if url is not None:
-        lines.append(f"database = {_without_password(url)!r}")
-    folder.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines.append(f"database = {json.dumps(_without_password(url))}")
+    return "\n".join(lines) + "\n"
 
 
 def _without_password(url: str) -> str:

@@ -1,4 +1,4 @@
-"""The final results on one page: boards of all tracks, awards, and the code that the rules ask winners to publish."""
+"""The final results on one page: boards of all tracks, awards, and the code that winners must publish."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def review_queue(store: Store, track: str, *, top: int = TOP, private: bool = Fa
                     row.code_url,
                     *counts,
                     verdicts_of(session, submission.id),
-                )  # fmt: skip
+                )
             )
     return items
 
@@ -138,10 +138,16 @@ def add_review(
                 reason=reason.strip(),
                 novelty=novelty,
                 at=store.now(),
-            )  # fmt: skip
+            )
         )
         record(
-            session, at=store.now(), actor=by.actor, kind="submission.reviewed",
-            subject=f"submission:{row.public_id}", reviewer=who, of_kind=kind, verdict=verdict,
-        )  # fmt: skip
+            session,
+            at=store.now(),
+            actor=by.actor,
+            kind="submission.reviewed",
+            subject=f"submission:{row.public_id}",
+            reviewer=who,
+            of_kind=kind,
+            verdict=verdict,
+        )
     return Verdict(who, kind, verdict, reason.strip(), novelty, store.now())

@@ -25,8 +25,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 STATES: Final = ("received", "rejected", "scored", "listed", "failed")
-"""What a submission can be: stored; refused by the check; checked and scored, waiting for its audit; audited and on
-the board; given up after its job broke several times (an organiser may retry it)."""
+"""What a submission can be: stored; refused by the check; checked and scored, waiting for its audit; audited and
+on the board; given up after its job broke several times (an organiser may retry it)."""
 JOB_KINDS: Final = ("check_score", "audit", "rescore")
 JOB_STATES: Final = ("waiting", "running", "done", "failed")
 PARTS: Final = ("public", "private")

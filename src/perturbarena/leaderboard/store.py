@@ -39,8 +39,8 @@ def utc_now() -> datetime:
 class Store:
     """An opened challenge: its folder and its database.
 
-    ``clock`` tells the time everywhere below, so that tests can let a deadline pass. Domain operations take a store
-    as their first argument.
+    ``clock`` tells the time everywhere below, so that tests can let a deadline pass. Domain operations take a
+    store as their first argument.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Handing in: a file is stored whole, hashed and given a receipt before anybody looks into it.
 
-The order decides what survives a crash. The bytes are flushed to disk and renamed to their hash first; then the row,
-the log's entry, the job and so the receipt come into being in one transaction. A crash before it leaves a file that
-nobody refers to, which :func:`sweep` removes; a crash after it leaves a submission that is whole.
+The order decides what survives a crash. The bytes are flushed to disk and renamed to their hash first; then the
+row, the log's entry, the job and so the receipt come into being in one transaction. A crash before it leaves a
+file that nobody refers to, which :func:`sweep` removes; a crash after it leaves a submission that is whole.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,7 @@ from perturbarena.leaderboard.schema import Event, Submission, Team
 from perturbarena.leaderboard.store import Store, bump, challenge_row
 
 REJECTED_PER_ACCEPTED: Final = 4
-"""Uploads that the check refused do not use up the day's limit, but there may be no more than this many times it."""
+"""Uploads that the check refused do not use up the day's limit, but there may be at most this many times it."""
 ORPHAN_HOURS: Final = 24
 """Files that no submission refers to are swept when they are older than this."""
 MAX_FILENAME: Final = 120
@@ -212,8 +213,8 @@ def select_finals(store: Store, chosen: Iterable[str], *, track: str, by: Identi
     Raises
     ------
     BoardError
-        forbidden: no right to submit; closed: after the deadline; limit: more than allowed; missing: another team's
-        or another track's; invalid: refused by the check.
+        forbidden: no right to submit; closed: after the deadline; limit: more than allowed; missing: another
+        team's or another track's; invalid: refused by the check.
     """
     by.need("submit")
     team_id, track = by.need_team(), store.rules.track_name(track)
@@ -241,6 +242,30 @@ def select_finals(store: Store, chosen: Iterable[str], *, track: str, by: Identi
             track=track, chosen=ids,
         )  # fmt: skip
     return ids
+
+
+def set_code_url(store: Store, public_id: str, url: str, *, by: Identity) -> None:
+    """Say where a submission's code is, also after the deadline, as the rules ask of winners.
+
+    Raises
+    ------
+    BoardError
+        missing: not the bearer's team's; invalid: not an http(s) address.
+    """
+    if not by.may("organise"):
+        by.need("submit")
+    if not re.fullmatch(r"https?://[!-~]{3,1990}", url):
+        raise BoardError(f"a code link is an http(s) address; got {url[:80]!r}")
+    with store.writing() as session:
+        row = submission_row(session, public_id)
+        if not by.may("organise") and row.team_id != by.need_team():
+            raise BoardError(f"there is no submission {public_id[:40]!r}", reason="missing")
+        row.code_url = url
+        bump(session)
+        record(
+            session, at=store.now(), actor=by.actor, kind="submission.code", subject=f"submission:{row.public_id}",
+            url=url,
+        )  # fmt: skip
 
 
 def disqualify_submission(store: Store, public_id: str, *, reason: str, by: Identity = CONSOLE) -> None:

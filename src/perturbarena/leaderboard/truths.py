@@ -1,7 +1,7 @@
 """The sealed truth: read by the process that scores and by nobody else, in versions that are never changed.
 
-Its file has mode 0600. What is worked out from a version once (which rows belong to which part, the shared resamples)
-is kept for the life of the process.
+Its file has mode 0600. What is worked out from a version once (which rows belong to which part, the shared
+resamples) is kept for the life of the process.
 """
 
 from __future__ import annotations

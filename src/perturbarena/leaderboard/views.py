@@ -168,7 +168,7 @@ def own_submissions(store: Store, viewer: Identity, *, track: str | None = None)
 
 
 def history(store: Store, track: str) -> list[HistoryPoint]:
-    """Listed submissions of a track in order of arrival, with their public scores; RulesError without the track."""
+    """Listed submissions of a track as they came, with their public scores; RulesError without the track."""
     track = store.rules.track_name(track)
     now = store.now()
     with store.reading() as session:
@@ -229,12 +229,12 @@ def _private(phase: Phase) -> bool:
 def _scores(session: Session, ids: Sequence[int]) -> dict[tuple[int, str], ShownScore]:
     truth = current_truth(session)
     query = select(Score).where(Score.submission_id.in_(ids), Score.truth_version_id == truth.id)
-    return {
-        (s.submission_id, s.part): ShownScore(
-            s.part, truth.number, *(rounded(v) for v in (s.score, s.low, s.high, s.de, s.dir)), s.n
-        )
-        for s in session.scalars(query)
-    }
+    return {(s.submission_id, s.part): _shown(s, truth.number) for s in session.scalars(query)}
+
+
+def _shown(s: Score, truth: int) -> ShownScore:
+    score, low, high, de, direction = (rounded(value) for value in (s.score, s.low, s.high, s.de, s.dir))
+    return ShownScore(s.part, truth, score, low, high, de, direction, s.n)
 
 
 def _finals(session: Session, team_ids: set[int]) -> set[int]:
