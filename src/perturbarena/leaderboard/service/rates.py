@@ -1,7 +1,7 @@
 """How often somebody may do something: leaky buckets in memory, one for each (what, who).
 
-They are each process's own and forgotten at a restart. Limits that a ranking rests on (submissions a day) are kept in
-the database; these only slow down probing and guessing.
+They are each process's own and forgotten at a restart. Limits that a ranking rests on (submissions a day) are kept
+in the database; these only slow down probing and guessing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_BUCKETS: Final = 50_000
 """Beyond this the bucket used longest ago is forgotten."""
 
 
-class TooOften(BoardError):
+class TooOftenError(BoardError):
     """Asked too often; ``retry_after`` is in whole seconds."""
 
     def __init__(self, what: str, retry_after: int) -> None:
@@ -44,19 +44,19 @@ class Rates:
 
         Raises
         ------
-        TooOften
+        TooOftenError
             If more than ``capacity`` stand in the bucket, of which one leaks out every ``seconds_each``.
         """
         level = self._level(what, who, seconds_each)
         if level + 1 > capacity:
-            raise TooOften(what, max(1, math.ceil((level + 1 - capacity) * seconds_each)))
+            raise TooOftenError(what, max(1, math.ceil((level + 1 - capacity) * seconds_each)))
         self._put(what, who, level + 1)
 
     def check(self, what: str, who: str, *, capacity: float, seconds_each: float) -> None:
         """As :meth:`take`, without counting."""
         level = self._level(what, who, seconds_each)
         if level + 1 > capacity:
-            raise TooOften(what, max(1, math.ceil((level + 1 - capacity) * seconds_each)))
+            raise TooOftenError(what, max(1, math.ceil((level + 1 - capacity) * seconds_each)))
 
     def _level(self, what: str, who: str, seconds_each: float) -> float:
         bucket = self._buckets.get((what, who))
