@@ -21,6 +21,7 @@ from perturbarena.leaderboard.store import Store
 
 START: Final = "0" * 64
 """What stands before the first entry."""
+_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,16 @@ def stamp(at: datetime) -> str:
 
 
 def _entries(session: Session, *, after: int = 0, limit: int | None = None) -> Iterator[LogEntry]:
-    query = select(Event).where(Event.seq > after).order_by(Event.seq).limit(limit)
-    for e in session.scalars(query.execution_options(yield_per=1000)):
-        yield LogEntry(e.seq, e.at, e.actor, e.kind, e.subject, e.detail, e.previous, e.hash)
+    left = limit
+    while left is None or left > 0:
+        size = _AT_ONCE if left is None else min(left, _AT_ONCE)
+        page = session.scalars(select(Event).where(Event.seq > after).order_by(Event.seq).limit(size)).all()
+        for e in page:
+            yield LogEntry(e.seq, e.at, e.actor, e.kind, e.subject, e.detail, e.previous, e.hash)
+        if len(page) < size:
+            return
+        after, left = page[-1].seq, None if left is None else left - len(page)
+        session.expunge_all()
 
 
 def _hash(
