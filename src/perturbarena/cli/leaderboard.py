@@ -60,7 +60,7 @@ def serve(
         bool, typer.Option("--behind-tls", help="A proxy adds TLS: cookies are Secure, its headers are believed.")
     ] = False,
 ) -> None:
-    """Serve a challenge: pages, HTTP API (/docs), and the processes that score.
+    """Serve a challenge: pages, HTTP API (described at /api), and the processes that score.
 
     Ctrl-C ends all of it; whatever was being scored is taken up again at the next start.
 

@@ -44,7 +44,8 @@ class ShownScore:
 class SubmissionLine:
     """A submission in a list. ``public`` and ``private`` are None where there is no score, or none to be shown.
 
-    ``final`` says that it counts on the private board, ``chosen`` that the team chose it.
+    ``final`` says that it counts on the private board, ``chosen`` that the team chose it. ``filename`` and ``note``
+    are the team's own words, empty for others.
     """
 
     id: str
@@ -73,8 +74,8 @@ class SubmissionLine:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionPage:
-    """A submission in full. ``problems``, ``receipt`` and ``disclosure`` are its team's and the organisers';
-    ``audit`` the organisers' and reviewers'; None or empty for others."""
+    """A submission in full. ``problems`` and ``receipt`` are its team's and the organisers', ``sha256`` and
+    ``disclosure`` the reviewers' too, ``audit`` the organisers' and reviewers'; None or empty for others."""
 
     line: SubmissionLine
     problems: tuple[dict[str, Any], ...]
@@ -131,7 +132,7 @@ def team_page(store: Store, team_id: int, *, viewer: Identity | None) -> TeamPag
     with store.reading() as session:
         query = select(Submission).where(Submission.team_id == team_id).order_by(Submission.id.desc())
         rows = [row for row in session.scalars(query) if own or row.state == "listed"]
-        return TeamPage(team, own, tuple(_lines(session, store, rows)))
+        return TeamPage(team, own, tuple(_lines(session, store, rows, own=own)))
 
 
 def submission_page(store: Store, public_id: str, *, viewer: Identity | None) -> SubmissionPage:
@@ -148,12 +149,12 @@ def submission_page(store: Store, public_id: str, *, viewer: Identity | None) ->
         if not (own or judge) and (row.state != "listed" or embargoed):
             raise missing
         audit = session.get(AuditResult, row.id) if judge else None
-        line = _lines(session, store, [row])[0]
+        line = _lines(session, store, [row], own=own or judge)[0]
     return SubmissionPage(
         line,
         tuple(row.problems) if own else (),
         receipt_of(store, public_id) if own else None,
-        row.sha256,
+        row.sha256 if own or judge else "",
         row.disclosure if own or judge else None,
         None if audit is None else audit.report,
     )
@@ -192,7 +193,7 @@ def history(store: Store, track: str) -> list[HistoryPoint]:
         return points
 
 
-def _lines(session: Session, store: Store, rows: Sequence[Submission]) -> list[SubmissionLine]:
+def _lines(session: Session, store: Store, rows: Sequence[Submission], *, own: bool) -> list[SubmissionLine]:
     phase = phase_of(challenge_row(session), store.now())
     scores = _scores(session, [row.id for row in rows])
     names = {team.id: team.name for team in session.scalars(select(Team))} if len(rows) > 1 else {}
@@ -203,8 +204,8 @@ def _lines(session: Session, store: Store, rows: Sequence[Submission]) -> list[S
             names.get(row.team_id) or session.get_one(Team, row.team_id).name,
             row.team_id,
             row.track,
-            row.filename,
-            row.note,
+            row.filename if own else "",
+            row.note if own else "",
             row.received_at,
             row.state,
             len(row.problems),

@@ -175,14 +175,12 @@ def serve_challenge(
     """
     import uvicorn
 
-    from perturbarena.leaderboard.service import ServiceSettings, create_app
+    from perturbarena.leaderboard.service import ServiceSettings, create_app, server_options
 
     store = open_store(folder, url=url)
     _need_port(host, port)
-    app = create_app(store, settings=ServiceSettings(secure_cookies=behind_tls))
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", proxy_headers=behind_tls, server_header=False
-    )
+    settings = ServiceSettings(secure_cookies=behind_tls)
+    config = uvicorn.Config(create_app(store, settings=settings), host=host, port=port, **server_options(settings))
     try:
         with background_workers(folder, url=url, n=workers):
             uvicorn.Server(config).run()
