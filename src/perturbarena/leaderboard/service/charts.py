@@ -21,7 +21,7 @@ MAX_DOTS: Final = 400
 HEIGHT: Final = 240
 MIN_SPREAD: Final = 0.04
 """Of the scores on a chart's axis: less would make much of nothing."""
-_TOP, _BOTTOM, _LEFT, _RIGHT = 12, 210, 6.5, 98.5
+_TOP, _BOTTOM, _LEFT, _RIGHT = 12, 210, 9.0, 98.5
 
 
 @dataclass(frozen=True, slots=True)

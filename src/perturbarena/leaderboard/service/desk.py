@@ -59,7 +59,7 @@ class Desk:
 
     @asynccontextmanager
     async def upload_place(self, team_id: int) -> AsyncIterator[None]:
-        """A place for one upload; :class:`BusyError` where the team, or everybody together, has too many under way."""
+        """A place for one upload; BusyError where the team, or everybody together, has too many under way."""
         if self._uploads[team_id] >= self.settings.uploads_at_once_per_team:
             raise BusyError("your team's earlier uploads are still under way; try again in a moment")
         if self._uploads.total() >= self.settings.uploads_at_once:

@@ -1,4 +1,4 @@
-"""Refusals and failures as answers: the right status, one line of why, as JSON for programs and a page for people."""
+"""Refusals and failures as answers: the status, one line of why; JSON for programs, a page for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records → HTML. Everything that strangers wrote is escaped, and characters that hide or reorder text are shown as such.
+"""Records → HTML. What strangers wrote is escaped, and characters that hide or reorder text are made visible.
 
 There is no script in any page, no style outside the style sheet, and nothing from another host.
 """
