@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from perturbarena.errors import BoardError
 from perturbarena.leaderboard.phases import announce
-from perturbarena.leaderboard.reviews import add_review, review_queue
+from perturbarena.leaderboard.reviews import Verdict, add_review, review_queue, verdicts_of
 from perturbarena.leaderboard.service.desk import desk_of, in_thread
 from perturbarena.leaderboard.service.pages import Who, html, moderate
 from perturbarena.leaderboard.service.uploads import take_form
@@ -26,7 +26,13 @@ from perturbarena.leaderboard.service.who import (
     set_session,
     sign_in,
 )
-from perturbarena.leaderboard.submissions import disqualify_submission, remaining_today, select_finals
+from perturbarena.leaderboard.store import Store
+from perturbarena.leaderboard.submissions import (
+    disqualify_submission,
+    remaining_today,
+    select_finals,
+    submission_row,
+)
 from perturbarena.leaderboard.tokens import close_session, revoke_token
 from perturbarena.leaderboard.views import submission_page
 
@@ -145,9 +151,13 @@ async def review_page(request: Request, public_id: str, who: Who) -> Response:
     by.need("review")
     store = desk_of(request).store
     page = await in_thread(submission_page, store, public_id, viewer=by)
-    queued = await in_thread(review_queue, store, page.line.track)
-    item = next((item for item in queued if item.submission == public_id), None)
-    return await html(request, "review_one.html", who=who, page=page, item=item)
+    verdicts = await in_thread(_verdicts, store, public_id)
+    return await html(request, "review_one.html", who=who, page=page, verdicts=verdicts)
+
+
+def _verdicts(store: Store, public_id: str) -> tuple[Verdict, ...]:
+    with store.reading() as session:
+        return verdicts_of(session, submission_row(session, public_id).id)
 
 
 @router.post("/review/{public_id}")

@@ -1,8 +1,8 @@
 """Who is asking: a program with a token in its header, or a browser with a session's cookie.
 
 The API takes headers alone, which a foreign page cannot send; pages take the cookie alone, and every form must
-carry the session's own value besides. The cookie is HttpOnly and SameSite=Strict, and a form that says that it comes
-from another site is refused whatever it carries.
+carry the session's own value besides. The cookie is HttpOnly and SameSite=Strict, and a form that says that it was
+sent from another site is refused whatever it carries.
 """
 
 from __future__ import annotations
