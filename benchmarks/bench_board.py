@@ -4,8 +4,9 @@
 
 The submissions are the published track A output (1,813 rows with traces) with noise in its answers, where
 PERTURBARENA_TEST_DATA (default ``../shared`` beside the repository) holds it, else made-up ones of its shape.
-Labels are random: the real ones are not public, and time does not depend on them. PostgreSQL is started and stopped here.
-Seconds count from the start of the worker processes; "processor" is what they used, start of Python included.
+Labels are random: the real ones are not public, and time does not depend on them. PostgreSQL is started and
+stopped here. Seconds count from the start of the worker processes; "processor" is what they used, start of Python
+included.
 """
 
 from __future__ import annotations
@@ -167,8 +168,8 @@ def measure(name: str, url: str | None, args: argparse.Namespace, questions: Pat
         each = scored / args.submissions
         cells = (
             name, f"{args.submissions:,}", args.workers, f"{received / args.submissions * 1e3:.1f}",
-            f"{scored:.0f}", f"{each:.3f}", f"{used / args.submissions:.3f}", f"{each * 5000 / 60:.1f}", f"{audited:.2f}",
-            f"{shown * 1e3:.0f} ({rows} rows)",
+            f"{scored:.0f}", f"{each:.3f}", f"{used / args.submissions:.3f}", f"{each * 5000 / 60:.1f}",
+            f"{audited:.2f}", f"{shown * 1e3:.0f} ({rows} rows)",
         )  # fmt: skip
         print("|", " | ".join(map(str, cells)), "|", flush=True)
         store.close()

@@ -57,9 +57,9 @@ class Server:
             [*self._as_user, str(self.bin / "postgres"), "-D", str(self.data), *options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        for _ in range(200):
+        for _ in range(1200):  # recovery after a crash takes its time on a busy machine
             try:
-                psycopg.connect(self.admin, connect_timeout=1).close()
+                psycopg.connect(self.admin, connect_timeout=5).close()
             except psycopg.OperationalError:
                 time.sleep(0.05)
             else:

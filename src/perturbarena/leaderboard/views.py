@@ -44,8 +44,8 @@ class ShownScore:
 class SubmissionLine:
     """A submission in a list. ``public`` and ``private`` are None where there is no score, or none to be shown.
 
-    ``final`` says that it counts on the private board, ``chosen`` that the team chose it. ``filename`` and ``note``
-    are the team's own words, empty for others.
+    ``final`` says that it counts on the private board, ``chosen`` that the team chose it. ``filename`` and
+    ``note`` are the team's own words, empty for others.
     """
 
     id: str

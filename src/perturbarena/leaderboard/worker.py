@@ -93,7 +93,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; wait while the queue is empty or the storage fails."""
-        swept = 0.0
+        swept, told = 0.0, ""
         while not stop.is_set():
             try:
                 if self.store.now().timestamp() - swept > SWEEP_SECONDS:
@@ -101,8 +101,11 @@ class Worker:
                     sweep(self.store)
                 if not self.step():
                     stop.wait(IDLE_SECONDS)
+                told = ""
             except BoardError as error:
-                log.warning("%s; trying again", error)
+                if str(error) != told:  # once an outage, not once a try
+                    told = str(error)
+                    log.warning("%s; trying again until it works", told)
                 stop.wait(STORAGE_SECONDS)
 
     def drain(self) -> int:
