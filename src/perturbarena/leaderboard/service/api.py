@@ -19,6 +19,7 @@ from perturbarena.leaderboard.results import results
 from perturbarena.leaderboard.reviews import ReviewItem, add_review, review_queue
 from perturbarena.leaderboard.service.desk import desk_of, in_thread
 from perturbarena.leaderboard.service.pages import moderate, zip_of
+from perturbarena.leaderboard.service.texts import Text, plain
 from perturbarena.leaderboard.service.uploads import take_body
 from perturbarena.leaderboard.service.who import bearer
 from perturbarena.leaderboard.submissions import (
@@ -90,7 +91,7 @@ class TokenLine(BaseModel):
 class Finals(BaseModel):
     """Ids of the chosen submissions."""
 
-    submissions: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)]
+    submissions: Annotated[list[Annotated[Text, Field(max_length=64)]], Field(max_length=100)]
 
 
 class ReceiptCheck(BaseModel):
@@ -103,16 +104,16 @@ class ReceiptCheck(BaseModel):
 class VerdictGiven(BaseModel):
     """A reviewer's verdict."""
 
-    verdict: Annotated[str, Field(description="sound, doubtful or unsound", max_length=40)]
-    reason: Annotated[str, Field(min_length=1, max_length=10_000)]
+    verdict: Annotated[Text, Field(description="sound, doubtful or unsound", max_length=40)]
+    reason: Annotated[Text, Field(min_length=1, max_length=10_000)]
     novelty: Annotated[int | None, Field(ge=1, le=5)] = None
-    kind: Annotated[str, Field(description="expert, or model for a language model's", max_length=20)] = "expert"
+    kind: Annotated[Text, Field(description="expert, or model for a language model's", max_length=20)] = "expert"
 
 
 class Words(BaseModel):
     """Text of an announcement or of a reason."""
 
-    text: Annotated[str, Field(max_length=10_000)]
+    text: Annotated[Text, Field(max_length=10_000)]
 
 
 class Done(BaseModel):
@@ -330,7 +331,7 @@ async def delete_token(request: Request, token_id: Annotated[int, Path(ge=1, le=
 @router.post("/receipts/check", tags=["challenge"], response_model=ReceiptCheck)
 async def check_receipt(request: Request, receipt: dict[str, Any], by: Reader) -> Response:
     """Hold the board to a receipt of one's own team: against its tables, its log and the file."""
-    public_id = str(receipt.get("submission"))[:64]
+    public_id = plain(str(receipt.get("submission"))[:64])
     page = await in_thread(submission_page, desk_of(request).store, public_id, viewer=by)
     if page.receipt is None:
         raise BoardError(f"there is no submission {public_id[:40]!r} of yours", reason="missing")

@@ -16,6 +16,7 @@ from perturbarena.leaderboard.service.charts import history_chart
 from perturbarena.leaderboard.service.desk import Desk, desk_of, in_thread
 from perturbarena.leaderboard.service.kept import KeptPage
 from perturbarena.leaderboard.service.rendering import style_sheet
+from perturbarena.leaderboard.service.texts import plain
 from perturbarena.leaderboard.service.who import Visitor, address, visitor
 from perturbarena.leaderboard.submissions import remaining_today
 from perturbarena.leaderboard.tokens import list_tokens
@@ -29,6 +30,8 @@ MAX_PAGE = 10_000
 async def moderate(request: Request) -> None:
     """Count a page that is made for its reader; TooOftenError where an address asks for too many."""
     desk = desk_of(request)
+    plain(request.url.path)
+    plain(request.url.query.replace("%00", "\0"))
     per_minute = desk.settings.requests_per_minute
     desk.rates.take(
         "too many requests from this address", address(request), capacity=per_minute, seconds_each=60 / per_minute

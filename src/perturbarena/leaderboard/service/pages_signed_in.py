@@ -14,6 +14,7 @@ from perturbarena.leaderboard.phases import announce
 from perturbarena.leaderboard.reviews import Verdict, add_review, review_queue, verdicts_of
 from perturbarena.leaderboard.service.desk import desk_of, in_thread
 from perturbarena.leaderboard.service.pages import Who, html, moderate
+from perturbarena.leaderboard.service.texts import plain
 from perturbarena.leaderboard.service.uploads import take_form
 from perturbarena.leaderboard.service.who import (
     SIGN_IN,
@@ -55,7 +56,7 @@ Form = Annotated[FormData, Depends(checked_form)]
 def field(form: FormData, name: str) -> str:
     """A field's text; empty where it is missing."""
     value = form.get(name, "")
-    return value if isinstance(value, str) else ""
+    return plain(value) if isinstance(value, str) else ""
 
 
 @router.get(SIGN_IN)

@@ -96,6 +96,7 @@ async def answer(
     request: Request, status: int, reason: str, message: str, headers: dict[str, Any] | None = None
 ) -> Response:
     """A refusal in the form that the asker reads."""
+    message = message.encode("utf-8", "replace").decode()  # it may quote what was sent
     if _is_api(request):
         return JSONResponse({"error": {"reason": reason, "message": message}}, status, headers=headers)
     desk = request.app.state.desk
