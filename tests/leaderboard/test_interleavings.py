@@ -73,6 +73,14 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(target=leases, worker=st.sampled_from(["w1", "w2", "w3"]))
     def lease(self, worker: str):
+        return self.lease_by(worker)
+
+    @rule(target=leases, worker=st.sampled_from(["w1", "w2", "w3"]))
+    def silence_and_another_takes_over(self, worker: str):
+        self.clock.forward(seconds=61)
+        return self.lease_by(worker)
+
+    def lease_by(self, worker: str):
         held = jobs.lease(self.store, worker, seconds=60)
         return multiple() if held is None else held
 
