@@ -150,13 +150,17 @@ def config_text(url: str | None) -> str:
 
 
 def _without_password(url: str) -> str:
-    from sqlalchemy import make_url
+    from sqlalchemy import URL, make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).set(password=None).render_as_string(hide_password=False)
+        stated = make_url(url).difference_update_query(["password", "passfile"])
     except ArgumentError as error:
         raise FormatError(f"not a database URL: {error}") from error
+    clean = URL.create(
+        stated.drivername, stated.username, None, stated.host, stated.port, stated.database, stated.query
+    )
+    return clean.render_as_string(hide_password=False)
 
 
 def _fill(store: Store, plan: ChallengePlan) -> None:
