@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/tied_groups.py [--boards 200]
 
-Entries answer one simulated question set with equal skill and independent noise. The leader of a board is chosen by its
-luck, so more than 5 % of boards must be expected to part, the more the longer the board.
+Entries answer one simulated question set with equal skill and independent noise. A board's leader is chosen by
+its luck, so more than 5 % of boards must be expected to part, the more the longer the board.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
     judge = Judge.of(truth, counted_genes=truth.gene, seed=1, n_resamples=N_RESAMPLES)
     print(f"{N_QUESTIONS} questions, {N_RESAMPLES} resamples each way, {n_boards} boards\n")
     print(
-        "| entries | skills | boards in which the leader is told apart from another | the better one stands alone |"
+        "| entries | skills | boards where the leader is told apart from another | the better one stands alone |"
     )
     print("| --- | --- | --- | --- |")
     for n_entries in (2, 5, 20):

@@ -72,7 +72,7 @@ def test_groups_part_where_scores_are_told_apart(judge):
 
 
 def test_equals_are_rarely_parted(judge):
-    """Among entries of one skill, few boards part: Holm holds 5 %, and choosing the leader by its luck costs some."""
+    """Among entries of one skill, few boards part: 5 %, and more because luck chooses the leader."""
     parted = 0
     for board in range(20):
         found = [judge.score(answers(1.0, 100 * board + k)) for k in range(6)]

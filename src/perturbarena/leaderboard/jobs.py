@@ -21,7 +21,7 @@ from perturbarena.leaderboard.identity import CONSOLE, Identity
 from perturbarena.leaderboard.schema import JOB_KINDS, Job, Submission
 from perturbarena.leaderboard.store import Store
 
-LEASE_SECONDS: Final = 120
+LEASE_SECONDS: Final = 60
 """How long a job may go without a sign of life."""
 MAX_FAILURES: Final = 5
 """After so many errors, or workers that fell silent, a job is given up: what kills five would kill the sixth."""
@@ -144,6 +144,17 @@ def release(store: Store, held: Lease) -> None:
         except LeaseLostError:
             return
         job.state, job.lease_until, job.leased_by = "waiting", None, None
+
+
+def end_leases(store: Store, worker: str) -> int:
+    """End the leases of workers whose names begin like this, which are known to be dead; how many."""
+    with store.writing() as session:
+        held = session.scalars(select(Job).where(Job.state == "running", Job.leased_by.startswith(worker)))
+        ended = 0
+        for job in held:
+            job.lease_until = store.now() - timedelta(seconds=1)
+            ended += 1
+        return ended
 
 
 def retry_failed(store: Store, *, by: Identity = CONSOLE) -> int:

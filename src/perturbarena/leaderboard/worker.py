@@ -35,6 +35,11 @@ QUEUES: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 """Which jobs a worker takes, in the order in which it looks for them."""
 
 
+def process_name(pid: int) -> str:
+    """How the names of all workers of a process on this machine begin."""
+    return f"{socket.gethostname()}:{pid}:"
+
+
 class Worker:
     """Works off jobs of a store. ``auditor`` audits; without one, audits look for copied answers alone."""
 
@@ -48,7 +53,7 @@ class Worker:
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.store = store
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+        self.name = name or f"{process_name(os.getpid())}{threading.get_ident()}"
         self._auditor = auditor
         self._kinds: Sequence[Sequence[str]] = QUEUES[queue]
         self._lease_seconds = lease_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -20,7 +21,7 @@ import numpy as np
 
 from perturbarena.benchmark.folders import CARD, RECORD, SOLUTION, TEST, TRAIN, read_folder, read_solution
 from perturbarena.challenge.rules import bundled_challenges, load_challenge
-from perturbarena.errors import FormatError
+from perturbarena.errors import BoardError, FormatError
 from perturbarena.leaderboard import (
     CONSOLE,
     AuditRequest,
@@ -32,8 +33,12 @@ from perturbarena.leaderboard import (
     open_store,
     submission_page,
 )
+from perturbarena.leaderboard.jobs import end_leases
+from perturbarena.leaderboard.worker import process_name
 from perturbarena.workflows.audit_submission import audit_submissions
 from perturbarena.workflows.review_submission import review_submission
+
+log = logging.getLogger("perturbarena.serve")
 
 RESTART_SECONDS: Final = 1.0
 """Before a background process that died is started again."""
@@ -214,8 +219,17 @@ def _keep_alive(folder: Path, url: str | None, stop: threading.Event) -> None:
                 process.kill()
                 process.join()
         else:
-            logging.getLogger("perturbarena.serve").warning("the background process ended; starting another")
+            log.warning("the background process ended (%s); starting another", process.exitcode)
+            _end_leases(folder, url, process.pid)
             stop.wait(RESTART_SECONDS)
+
+
+def _end_leases(folder: Path, url: str | None, pid: int | None) -> None:
+    """What a dead process held is free at once, not when its leases run out."""
+    with contextlib.suppress(BoardError):  # the database may be what failed; then they run out
+        store = open_store(folder, url=url)
+        end_leases(store, process_name(pid or 0))
+        store.close()
 
 
 def _background(folder: Path, url: str | None, parent: int) -> None:
