@@ -8,7 +8,7 @@ from tests.leaderboard.service.trial import Trial, make_trial
 
 from perturbarena.leaderboard.service import ServiceSettings, create_app
 
-FAST = ServiceSettings(fresh_seconds=0.0)
+FAST = ServiceSettings(fresh_seconds=0.0, patience_seconds=60.0)
 """Every page is checked for changes, so that tests see them at once."""
 
 

@@ -18,8 +18,8 @@ from perturbarena.leaderboard.service import ServiceSettings, create_app
 schemathesis.serializer.alias("application/zip", "application/octet-stream")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 FREE = ServiceSettings(
-    fresh_seconds=0.0, requests_per_minute=10**9, private_reads_per_minute=10**9, uploads_per_minute=10**9,
-    wrong_tokens=10**9,
+    fresh_seconds=0.0, patience_seconds=60.0, requests_per_minute=10**9, private_reads_per_minute=10**9,
+    uploads_per_minute=10**9, wrong_tokens=10**9,
 )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def create_app(store: Store, settings: ServiceSettings | None = None) -> FastAPI
         title="perturbarena board", version=__version__, description=ABOUT, openapi_url="/api/openapi.json",
         docs_url=None, redoc_url=None, redirect_slashes=False,
     )  # fmt: skip
-    kept = KeptPages(fresh_seconds=settings.fresh_seconds)
+    kept = KeptPages(fresh_seconds=settings.fresh_seconds, patience_seconds=settings.patience_seconds)
     app.state.desk = desk = Desk(store, settings, templates=Templates(), kept=kept)
     app.state.css = pages.css()
     refusals.install(app)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import func, select
+
 from perturbarena.leaderboard.board import Board, BoardRow, board
-from perturbarena.leaderboard.phases import ChallengeInfo, Notice, challenge_info, notices
+from perturbarena.leaderboard.phases import ChallengeInfo, challenge_info, notices
+from perturbarena.leaderboard.schema import Team
 from perturbarena.leaderboard.service.charts import HistoryChart, Scale, history_chart, strip_scale
 from perturbarena.leaderboard.service.desk import Desk
 from perturbarena.leaderboard.service.kept import KeptPage
@@ -47,21 +50,18 @@ class BoardView:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """All that a kept page rests on."""
+class BoardState:
+    """What tells whether boards have changed: the challenge with version and phase; embargoes that are over."""
 
     info: ChallengeInfo
-    boards: tuple[Board, ...]
-    notices: tuple[Notice, ...] = ()
+    n_lifted: int
 
 
-def board_state(store: Store, tracks: Sequence[str], *, with_notices: bool = False) -> State:
-    """The challenge and the boards of these tracks, as they may be seen now."""
-    return State(
-        challenge_info(store),
-        tuple(board(store, track) for track in tracks),
-        tuple(notices(store)) if with_notices else (),
-    )
+def board_state(store: Store) -> BoardState:
+    """The state as it is now; two short queries."""
+    with store.reading() as session:
+        lifted = session.scalar(select(func.count()).select_from(Team).where(Team.embargo_until <= store.now()))
+    return BoardState(challenge_info(store), lifted or 0)
 
 
 def board_view(
@@ -127,35 +127,31 @@ def sections(on_page: Sequence[BoardRow], every: Sequence[BoardRow]) -> Iterator
 async def kept_board(desk: Desk, track: str, page: int) -> KeptPage:
     """A track's board as a kept page for readers who are not signed in, and as a part for those who are."""
 
-    def make(state: State) -> tuple[str, str]:
+    def make() -> tuple[str, str]:
+        info, shown = challenge_info(desk.store), board(desk.store, track)
         points = history(desk.store, track) if page == 1 else []
-        view = board_view(
-            state.boards[0], points, info=state.info, page=page, rows_per_page=desk.settings.rows_per_page
-        )
-        part = desk.templates.part("board_part.html", info=state.info, view=view)
+        view = board_view(shown, points, info=info, page=page, rows_per_page=desk.settings.rows_per_page)
+        part = desk.templates.part("board_part.html", info=info, view=view)
         return part, board_page(desk, part, track=track)
 
-    return await desk.kept.get(("board", track, page), state=lambda: board_state(desk.store, [track]), make=make)
+    return await desk.kept.get(("board", track, page), state=lambda: board_state(desk.store), make=make)
 
 
 async def kept_front(desk: Desk) -> KeptPage:
     """The front page, likewise."""
-    tracks = list(desk.store.rules.tracks)
 
-    def make(state: State) -> tuple[str, str]:
+    def make() -> tuple[str, str]:
+        info, tracks = challenge_info(desk.store), desk.store.rules.tracks
         views = [
-            board_view(shown, [], info=state.info, page=1, rows_per_page=desk.settings.rows_per_page)
-            for shown in state.boards
+            board_view(board(desk.store, track), [], info=info, page=1, rows_per_page=desk.settings.rows_per_page)
+            for track in tracks
         ]
         part = desk.templates.part(
-            "front_part.html", info=state.info, views=views, notices=state.notices[:TOP], top=TOP,
-            tracks=desk.store.rules.tracks,
-        )  # fmt: skip
+            "front_part.html", info=info, views=views, notices=notices(desk.store)[:TOP], top=TOP, tracks=tracks
+        )
         return part, front_page(desk, part)
 
-    return await desk.kept.get(
-        ("front",), state=lambda: board_state(desk.store, tracks, with_notices=True), make=make
-    )
+    return await desk.kept.get(("front",), state=lambda: board_state(desk.store), make=make)
 
 
 def board_page(desk: Desk, part: str, *, track: str, who: Visitor | None = None) -> str:

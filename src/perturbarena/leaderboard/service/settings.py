@@ -36,6 +36,8 @@ class ServiceSettings:
     wrong_token_seconds: float = 15.0
     fresh_seconds: float = 0.25
     """A kept page is handed out for so long before the database is asked whether it has changed."""
+    patience_seconds: float = 0.03
+    """So long a reader waits for a page that is being made anew before getting the one that was kept."""
     rows_per_page: int = 100
     """Rows of a board on one page."""
 
