@@ -43,8 +43,6 @@ def attach(parent: typer.Typer) -> None:
     """Add ``serve``, ``worker`` and ``board …``."""
     parent.command()(serve)
     parent.command()(worker)
-    attach_state(app)
-    attach_verdicts(app)
     parent.add_typer(app, name="board")
 
 
@@ -222,3 +220,7 @@ def _print_board(board: Board) -> None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+attach_state(app)  # once, and behind this file's own commands
+attach_verdicts(app)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from perturbarena.challenge.formats import read_questions
 from perturbarena.challenge.records import Questions
 from perturbarena.challenge.rules import Challenge, parse_challenge
-from perturbarena.errors import BoardError, FormatError
+from perturbarena.errors import BoardError, FormatError, MissingExtraError
 from perturbarena.leaderboard.folder import ChallengeFolder, database_url
 from perturbarena.leaderboard.schema import ChallengeRow
 
@@ -128,15 +128,17 @@ def make_engine(url: str) -> Engine:
     FormatError
         If the URL names another database, or none.
     """
+    if not url.startswith(("sqlite://", "postgresql")):
+        raise FormatError(f"the database must be SQLite or PostgreSQL; got {url.partition(':')[0][:40]!r}")
     try:
         engine = create_engine(url, pool_pre_ping=True, **_pool(url))
     except (ArgumentError, NoSuchModuleError) as error:
         raise FormatError(f"not a database URL for SQLite or PostgreSQL: {error}") from error
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"PostgreSQL needs {error.name}: pip install 'perturbarena[board]'") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    elif engine.dialect.name != "postgresql":
-        raise FormatError(f"the database must be SQLite or PostgreSQL; got {engine.dialect.name}")
     return engine
 
 
