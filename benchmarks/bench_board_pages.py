@@ -7,7 +7,8 @@ worked out from them as ever. The server is a process of its own with one backgr
 them; the readers are another process on the same cores. Each reader keeps a connection, asks for the first page
 of the board (compressed), and pauses for ``--pause`` seconds on average; ``--pause 0`` asks again at once, which
 shows how many pages a second there are. Uploads are track A entries of 1,813 rows, checked and scored meanwhile,
-and audited; with --no-audit the audit looks for copied answers alone. "Alone" is one reader without pause before all that.
+and audited; with --no-audit the audit looks for copied answers alone. "Alone" is one reader without pause before
+all that.
 """
 
 from __future__ import annotations
@@ -204,8 +205,8 @@ def measure(name: str, url: str | None, args: argparse.Namespace, questions: Pat
             n_listed = len(list(session.scalars(select(Submission.id).where(Submission.state == "listed"))))
         cells = (
             name, args.readers, f"{args.pause:g}", len(sent), n_listed - args.submissions, f"{len(took):,}",
-            f"{len(took) / args.seconds:.0f}", percentile(alone, 50), f"{used / len(took) * 1e3:.2f}", percentile(took, 50),
-            percentile(took, 95),
+            f"{len(took) / args.seconds:.0f}", percentile(alone, 50), f"{used / len(took) * 1e3:.2f}",
+            percentile(took, 50), percentile(took, 95),
             percentile(took, 99), f"{max(took) * 1e3:.0f}", percentile(sent, 95), f"{os.getloadavg()[0]:.1f}",
         )  # fmt: skip
         print("|", " | ".join(map(str, cells)), "|", flush=True)

@@ -152,9 +152,9 @@ class BoardClient:
     ) -> _Answer:
         connection = self._connection()
         sent = headers | {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content = body() if body is not None else None
         try:
             try:
-                content = body() if body is not None else None
                 connection.request(method, self._parts.path.rstrip("/") + where, body=content, headers=sent)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the board refused before it had read everything; its answer says why
@@ -162,6 +162,8 @@ class BoardClient:
             text = response.read(_MAX_ANSWER)
         finally:
             connection.close()
+            if content is not None:
+                content.close()
         try:
             found = json.loads(text)
         except ValueError:
@@ -188,9 +190,11 @@ class _Watched:
         piece = self._file.read(min(size, _CHUNK) if size > 0 else _CHUNK)
         self._done += len(piece)
         self._progress(self._done, self._size)
-        if not piece:
-            self._file.close()
         return piece
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,8 @@
 """Boards kept ready as bytes: made once for each state of the board, whoever asks.
 
 The state is the challenge's version, which every change of what is listed raises, with the phase and the
-embargoes, which time changes. The database is asked for it at most every ``fresh_seconds``. Making a page anew takes
-a while; readers are kept waiting for it only for a moment, and then get the page as it was.
+embargoes, which time changes. The database is asked for it at most every ``fresh_seconds``. Making a page anew
+takes a while; readers are kept waiting for it only for a moment, and then get the page as it was.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from perturbarena.leaderboard.service.desk import in_thread
 STALE_SECONDS: Final = 5.0
 """A page that has not been checked or remade for so long is not handed out any more."""
 MAX_PAGES: Final = 500
+SHORT_TURN_SECONDS: Final = 0.0005
+"""How long the making of a page may hold the interpreter while readers wait for it; Python's default is ten times
+as long, and an answer takes several turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,11 @@ class _Slot:
 
 
 class KeptPages:
-    """Pages by key, each remade when its state has changed."""
+    """Pages by key, each remade when its state has changed. Shortens the process's turns of the interpreter."""
 
     def __init__(self, *, fresh_seconds: float, patience_seconds: float) -> None:
         self._fresh, self._patience = fresh_seconds, patience_seconds
+        sys.setswitchinterval(min(SHORT_TURN_SECONDS, sys.getswitchinterval()))
         self._slots: dict[Any, _Slot] = {}
 
     async def get(self, key: Any, *, state: Callable[[], Any], make: Make) -> KeptPage:
