@@ -6,6 +6,7 @@ is safe: a board answers the same file of the same team with the receipt that it
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -154,10 +155,9 @@ class BoardClient:
         sent = headers | {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         content = body() if body is not None else None
         try:
-            try:
+            # a board that refuses may not read everything; its answer says why
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, self._parts.path.rstrip("/") + where, body=content, headers=sent)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the board refused before it had read everything; its answer says why
             response = connection.getresponse()
             text = response.read(_MAX_ANSWER)
         finally:
