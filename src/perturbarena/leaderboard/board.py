@@ -7,10 +7,11 @@ release it shows the private part of the final submissions. Rows of baselines an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from sqlalchemy import select
@@ -136,37 +137,72 @@ def current_truth(session: Session) -> TruthVersion:
     return session.scalars(select(TruthVersion).where(TruthVersion.current)).one()
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A scored submission with what the board says of it."""
+class _Found(NamedTuple):
+    """A scored submission with what the board says of it; columns, because rows of the tables hold far more."""
 
-    submission: Submission
-    team: Team
-    score: Score
+    id: int
+    team_id: int
+    selected_at: datetime | None
+    public_id: str
+    filename: str
+    received_at: datetime
+    tokens: float | None
+    tool_calls: float | None
+    model: str | None
+    code_url: str | None
+    disqualified_at: datetime | None
+    disqualified_reason: str | None
+    team: str
+    kind: str
+    team_disqualified_at: datetime | None
+    team_disqualified_reason: str | None
+    embargo_until: datetime | None
+    score_id: int
+    score: float | None
+    low: float | None
+    high: float | None
+    de: float | None
+    dir: float | None
+    n: int
 
     @property
     def value(self) -> float:
-        return float("-inf") if self.score.score is None else round(self.score.score, DECIMALS)
+        """The score by which ranks are made."""
+        return float("-inf") if self.score is None else round(self.score, DECIMALS)
+
+    @property
+    def out(self) -> bool:
+        """Whether the team or the submission is disqualified."""
+        return self.team_disqualified_at is not None or self.disqualified_at is not None
+
+
+_COLUMNS: Final = (
+    Submission.id, Submission.team_id, Submission.selected_at, Submission.public_id, Submission.filename,
+    Submission.received_at, Submission.tokens, Submission.tool_calls, Submission.model, Submission.code_url,
+    Submission.disqualified_at, Submission.disqualified_reason, Team.name, Team.kind, Team.disqualified_at,
+    Team.disqualified_reason, Team.embargo_until, Score.id, Score.score, Score.low, Score.high, Score.de,
+    Score.dir, Score.n,
+)  # fmt: skip
 
 
 def _board(session: Session, track: str, *, view: View, phase: Phase, now: datetime) -> Board:
     truth = current_truth(session)
     found = _scored(session, track, truth, part=view)
-    shown = [f for f in found if f.team.embargo_until is None or f.team.embargo_until <= now]
-    baselines = sorted((f for f in shown if f.team.kind == BASELINE), key=lambda f: -f.value)
-    entries = [f for f in shown if f.team.kind != BASELINE]
-    finals = final_ids([f.submission for f in entries], _public(session, track, truth), _max_finals(session))
-    candidates = [f for f in entries if view == "public" or f.submission.id in finals]
-    counts: dict[int, int] = {}
-    for f in entries:
-        counts[f.team.id] = counts.get(f.team.id, 0) + 1
-    ranked = _best_of_teams([f for f in candidates if not _out(f)])
-    without = _best_of_teams([f for f in candidates if _out(f)])
+    shown = [f for f in found if f.embargo_until is None or f.embargo_until <= now]
+    baselines = sorted((f for f in shown if f.kind == BASELINE), key=lambda f: -f.value)
+    entries = [f for f in shown if f.kind != BASELINE]
+    counts = Counter(f.team_id for f in entries)
+    candidates = entries
+    if view == "private":
+        own = [Candidate(f.id, f.team_id, f.selected_at) for f in entries]
+        finals = final_ids(own, _public(session, track, truth), challenge_row(session).max_finals)
+        candidates = [f for f in entries if f.id in finals]
+    ranked = _best_of_teams([f for f in candidates if not f.out])
+    without = _best_of_teams([f for f in candidates if f.out])
+    with_rank = {f.team_id for f in ranked}
     rows = [*_ranked(session, ranked, counts)]
     rows += [
-        replace(_row(f, counts, kind="entry"), note=_why_out(f))
-        for f in without
-        if f.team.id not in {r.team.id for r in ranked}
+        replace(_row(f, counts, kind="entry"), note=_why_out(f)) for f in without if f.team_id not in with_rank
     ]
     rows += [_row(f, counts, kind="baseline") for f in baselines]
     rows += _ceiling(truth, view)
@@ -176,15 +212,11 @@ def _board(session: Session, track: str, *, view: View, phase: Phase, now: datet
 
 def _scored(session: Session, track: str, truth: TruthVersion, *, part: View) -> list[_Found]:
     query = (
-        select(Submission, Team, Score)
+        select(*_COLUMNS)
         .join(Team, Team.id == Submission.team_id)
         .join(Score, Score.submission_id == Submission.id)
-        .where(
-            Submission.track == track,
-            Submission.state == "listed",
-            Score.truth_version_id == truth.id,
-            Score.part == part,
-        )
+        .where(Submission.track == track, Submission.state == "listed")
+        .where(Score.truth_version_id == truth.id, Score.part == part)
     )
     return [_Found(*row) for row in session.execute(query)]
 
@@ -198,9 +230,17 @@ def _public(session: Session, track: str, truth: TruthVersion) -> dict[int, floa
     return {id_: float("-inf") if score is None else score for id_, score in session.execute(query)}
 
 
-def final_ids(submissions: Sequence[Submission], public: dict[int, float], max_finals: int) -> set[int]:
+class Candidate(NamedTuple):
+    """What decides whether a submission is final."""
+
+    id: int
+    team_id: int
+    selected_at: datetime | None
+
+
+def final_ids(submissions: Sequence[Candidate], public: dict[int, float], max_finals: int) -> set[int]:
     """Which submissions are final: those chosen; for a team that chose none, its best on the public part."""
-    by_team: dict[int, list[Submission]] = {}
+    by_team: dict[int, list[Candidate]] = {}
     for submission in submissions:
         by_team.setdefault(submission.team_id, []).append(submission)
     finals: set[int] = set()
@@ -211,28 +251,19 @@ def final_ids(submissions: Sequence[Submission], public: dict[int, float], max_f
     return finals
 
 
-def _max_finals(session: Session) -> int:
-    return challenge_row(session).max_finals
-
-
 def _best_of_teams(found: Sequence[_Found]) -> list[_Found]:
     """Each team's best, best first; among equals the one handed in first."""
     best: dict[int, _Found] = {}
-    for f in sorted(found, key=lambda f: (-f.value, f.submission.received_at, f.submission.id)):
-        best.setdefault(f.team.id, f)
+    for f in sorted(found, key=lambda f: (-f.value, f.received_at, f.id)):
+        best.setdefault(f.team_id, f)
     return list(best.values())
 
 
-def _out(found: _Found) -> bool:
-    return found.team.disqualified_at is not None or found.submission.disqualified_at is not None
-
-
 def _why_out(found: _Found) -> str:
-    reason = found.team.disqualified_reason or found.submission.disqualified_reason
-    return f"disqualified: {reason}"
+    return f"disqualified: {found.team_disqualified_reason or found.disqualified_reason}"
 
 
-def _ranked(session: Session, ranked: Sequence[_Found], counts: dict[int, int]) -> list[BoardRow]:
+def _ranked(session: Session, ranked: Sequence[_Found], counts: Counter[int]) -> list[BoardRow]:
     groups = _groups(session, ranked)
     rows, rank, before = [], 0, None
     for i, (f, group) in enumerate(zip(ranked, groups, strict=True)):
@@ -243,22 +274,25 @@ def _ranked(session: Session, ranked: Sequence[_Found], counts: dict[int, int]) 
 
 
 def _groups(session: Session, ranked: Sequence[_Found]) -> list[int]:
-    ids = [f.score.id for f in ranked]
-    query = select(Replicate.score_id, Replicate.content).where(Replicate.score_id.in_(ids))
-    stored: dict[int, bytes] = {row.score_id: row.content for row in session.execute(query)}
-    replicates = [np.frombuffer(stored[i], np.float32).reshape(3, -1) if i in stored else None for i in ids]
-    scores = [float("nan") if f.score.score is None else f.score.score for f in ranked]
-    sizes = [(f.score.extras["n_perts"], f.score.extras["n_genes"], f.score.n) for f in ranked]
-    return standings.tied_groups(scores, replicates, sizes)
+    ids = [f.score_id for f in ranked]
+    query = (
+        select(Score.id, Score.extras, Replicate.content)
+        .join(Replicate, Replicate.score_id == Score.id)
+        .where(Score.id.in_(ids))
+    )
+    stored = {row.id: row for row in session.execute(query)}
+    kept = [np.frombuffer(stored[i].content, np.float32).reshape(3, -1) if i in stored else None for i in ids]
+    sizes = [(stored[i].extras["n_perts"], stored[i].extras["n_genes"]) if i in stored else (0, 0) for i in ids]
+    scores = [float("nan") if f.score is None else f.score for f in ranked]
+    return standings.tied_groups(scores, kept, [(*size, f.n) for size, f in zip(sizes, ranked, strict=True)])
 
 
-def _row(f: _Found, counts: dict[int, int], *, kind: RowKind) -> BoardRow:
-    s = f.submission
-    score, low, high, de, direction = (rounded(getattr(f.score, name)) for name in _NUMBERS)
+def _row(f: _Found, counts: Counter[int], *, kind: RowKind) -> BoardRow:
+    score, low, high, de, direction = (rounded(value) for value in (f.score, f.low, f.high, f.de, f.dir))
     return BoardRow(
-        kind, None, None, f.team.name if kind == "entry" else s.filename, f.team.id, s.public_id, score, low, high,
-        de, direction, f.score.n, s.tokens, s.tool_calls, s.model or "", s.received_at, counts.get(f.team.id, 1),
-        s.code_url or "",
+        kind, None, None, f.team if kind == "entry" else f.filename, f.team_id, f.public_id, score, low, high, de,
+        direction, f.n, f.tokens, f.tool_calls, f.model or "", f.received_at, counts.get(f.team_id, 1),
+        f.code_url or "",
     )  # fmt: skip
 
 
@@ -269,27 +303,11 @@ def _ceiling(truth: TruthVersion, view: View) -> list[BoardRow]:
     score, low, high, de, direction = (rounded(stated.get(name)) for name in _NUMBERS)
     return [
         BoardRow(
-            "ceiling",
-            None,
-            None,
-            "Noise ceiling",
-            None,
-            None,
-            score,
-            low,
-            high,
-            de,
-            direction,
-            None,
-            None,
-            None,
-            "",
-            None,
-            0,
-            "",
-            note=str(stated.get("note", "")),
+            kind="ceiling", rank=None, group=None, team="Noise ceiling", team_id=None, submission=None,
+            score=score, low=low, high=high, de=de, dir=direction, n=None, tokens=None, tool_calls=None, model="",
+            received_at=None, n_submissions=0, code_url="", note=str(stated.get("note", "")),
         )
-    ]
+    ]  # fmt: skip
 
 
 def rounded(value: float | None) -> float | None:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from perturbarena.errors import BoardError
-from perturbarena.leaderboard.board import current_truth, final_ids, rounded
+from perturbarena.leaderboard.board import Candidate, current_truth, final_ids, rounded
 from perturbarena.leaderboard.events import stamp
 from perturbarena.leaderboard.identity import Identity
 from perturbarena.leaderboard.phases import Phase, phase_of
@@ -247,10 +247,10 @@ def _finals(session: Session, team_ids: set[int]) -> set[int]:
         .where(Submission.team_id.in_(team_ids), Submission.state == "listed")
         .where(Score.truth_version_id == truth.id, Score.part == "public")
     )
-    by_track: dict[str, list[Submission]] = {}
+    by_track: dict[str, list[Candidate]] = {}
     public: dict[int, float] = {}
     for row, score in session.execute(query):
-        by_track.setdefault(row.track, []).append(row)
+        by_track.setdefault(row.track, []).append(Candidate(row.id, row.team_id, row.selected_at))
         public[row.id] = float("-inf") if score is None else score
     for rows in by_track.values():
         finals |= final_ids(rows, public, challenge_row(session).max_finals)

@@ -42,6 +42,8 @@ log = logging.getLogger("perturbarena.serve")
 
 RESTART_SECONDS: Final = 1.0
 """Before a background process that died is started again."""
+BACKGROUND_NICENESS: Final = 10
+"""Pages go before scores where both want the processor."""
 ORPHAN_SECONDS: Final = 2.0
 """How often a background process looks whether its server is still there."""
 _APPROVAL: Final = "nothing found"
@@ -233,6 +235,7 @@ def _end_leases(folder: Path, url: str | None, pid: int | None) -> None:
 
 
 def _background(folder: Path, url: str | None, parent: int) -> None:
+    os.nice(BACKGROUND_NICENESS)
     run_worker(folder, url=url, parent=parent)
 
 
