@@ -282,9 +282,13 @@ def _groups(session: Session, ranked: Sequence[_Found]) -> list[int]:
     )
     stored = {row.id: row for row in session.execute(query)}
     kept = [np.frombuffer(stored[i].content, np.float32).reshape(3, -1) if i in stored else None for i in ids]
-    sizes = [(stored[i].extras["n_perts"], stored[i].extras["n_genes"]) if i in stored else (0, 0) for i in ids]
     scores = [float("nan") if f.score is None else f.score for f in ranked]
-    return standings.tied_groups(scores, kept, [(*size, f.n) for size, f in zip(sizes, ranked, strict=True)])
+    sizes = [_sizes(stored[f.score_id].extras if f.score_id in stored else {}, f.n) for f in ranked]
+    return standings.tied_groups(scores, kept, sizes)
+
+
+def _sizes(extras: dict[str, Any], n: int) -> standings.Sizes:
+    return extras.get("n_perts", 0), extras.get("n_genes", 0), n
 
 
 def _row(f: _Found, counts: Counter[int], *, kind: RowKind) -> BoardRow:

@@ -11,11 +11,10 @@ def render_item(kind, item, autogen_context):
     return "sa.DateTime()" if kind == "type" and isinstance(item, UtcTime) else False
 
 
-if "connection" in context.config.attributes:
+_config = getattr(context, "config", None)  # there is one only while alembic runs this file
+if _config is not None and "connection" in _config.attributes:
     context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=Base.metadata,
-        render_item=render_item,
+        connection=_config.attributes["connection"], target_metadata=Base.metadata, render_item=render_item
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -10,8 +10,10 @@ depends_on = None
 
 
 def upgrade():
+    """${message}."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade():
+    """Back from it."""
     ${downgrades if downgrades else "pass"}

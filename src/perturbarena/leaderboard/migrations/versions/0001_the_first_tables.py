@@ -23,6 +23,7 @@ POSTGRESQL = [
 
 
 def upgrade():
+    """Make all tables, and the triggers that keep the log append-only."""
     op.create_table(
         "announcement",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -275,4 +276,5 @@ def upgrade():
 
 
 def downgrade():
+    """There is nothing before the first tables."""
     raise NotImplementedError("the first tables are removed with the database; make a backup")
