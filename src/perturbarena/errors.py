@@ -9,10 +9,17 @@ PerturbarenaError
     ├── RulesError                  a challenge's rules file is wrong, or the challenge is unknown
     ├── DataUnavailableError        a data set's file is missing, or is not the file that was declared
     ├── ModelServerError            a model's server cannot be used as it is set up
+    ├── BoardError                  the leaderboard refuses what is asked of it; its reason says of which kind
     └── MissingExtraError           an optional part of the installation is needed
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+Refusal = Literal["forbidden", "missing", "conflict", "limit", "closed", "large", "invalid", "storage"]
+"""Why a leaderboard refuses: not allowed; no such thing; already so; too often; not at this time; too large; not
+understood; its own storage fails."""
 
 
 class PerturbarenaError(Exception):
@@ -49,6 +56,14 @@ class DataUnavailableError(InputError):
 
 class ModelServerError(InputError):
     """A model's server refuses every call, or does not send what was asked for."""
+
+
+class BoardError(InputError):
+    """The leaderboard refuses what is asked of it; ``reason`` says of which kind the refusal is."""
+
+    def __init__(self, message: str, *, reason: Refusal = "invalid") -> None:
+        super().__init__(message)
+        self.reason: Refusal = reason
 
 
 class MissingExtraError(InputError):

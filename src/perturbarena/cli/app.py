@@ -19,6 +19,7 @@ from perturbarena.cli import (
     fake_model,
     fuse,
     knowledge,
+    leaderboard,
     mcp,
     parse,
     predict,
@@ -57,6 +58,7 @@ GROUPS: tuple[ModuleType, ...] = (
     compare,
     submit,
     audit,
+    leaderboard,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""

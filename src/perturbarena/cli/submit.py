@@ -1,4 +1,4 @@
-"""``perturbarena submit``: pack a submission, check one."""
+"""``perturbarena submit``: pack a submission, check one, hand it in."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perturbarena.cli.output import console, print_json, progress_console, spare_inputs
+from perturbarena.cli.submit_push import push
 
 if TYPE_CHECKING:
     from perturbarena.submission import Report
 
-app = typer.Typer(no_args_is_help=True, help="Pack a submission; check that one is well-formed.")
+app = typer.Typer(no_args_is_help=True, help="Pack a submission; check that one is well-formed; hand it in.")
 
 Track = Annotated[str, typer.Option(help="The track, such as A.")]
 ChallengeName = Annotated[str, typer.Option(help="A bundled challenge's name, or the path of a rules file.")]
@@ -21,6 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 def attach(parent: typer.Typer) -> None:
     """Add ``submit …``."""
+    app.command()(push)
     parent.add_typer(app, name="submit")
 
 

@@ -6,6 +6,7 @@ from perturbarena.evaluation.full import FullAccount, full_account
 from perturbarena.evaluation.kaggle import metric_rules, render
 from perturbarena.evaluation.ledger import Gated, Look, gate
 from perturbarena.evaluation.metric import MEASURES, ScoreResult, measure, score_reference, score_strict
+from perturbarena.evaluation.standings import Judge, Scored, tied_groups
 
 __all__ = [
     "COMPARED",
@@ -15,8 +16,10 @@ __all__ = [
     "Contrast",
     "FullAccount",
     "Gated",
+    "Judge",
     "Look",
     "ScoreResult",
+    "Scored",
     "compare",
     "full_account",
     "gate",
@@ -27,4 +30,5 @@ __all__ = [
     "score_files",
     "score_reference",
     "score_strict",
+    "tied_groups",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,12 @@ from perturbarena.evaluation import reference
 from perturbarena.stats.auroc import Ranking, rank
 from perturbarena.stats.resampling import (
     MIN_DEFINED,
+    Draws,
     Interval,
+    Replicates,
     TwoWayVariance,
     auroc_interval,
-    resample,
+    replicate_rankings,
     two_way_variance,
 )
 
@@ -251,6 +253,21 @@ def score_reference(
 
 def measure(rows: ScoredRows, *, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> ScoreResult:
     """All measures of these rows, with intervals where pairs are known."""
+    draws = None
+    if rows.pert is not None and rows.gene is not None and n_resamples:
+        draws = Draws.of(rows.pert, rows.gene, n_resamples=n_resamples, rng=rng)
+    return measure_shared(rows, draws=draws)[0]
+
+
+class Measured(NamedTuple):
+    """A result, and the four rankings' replicates that its intervals rest on; None without draws."""
+
+    result: ScoreResult
+    replicates: Replicates | None
+
+
+def measure_shared(rows: ScoredRows, *, draws: Draws | None) -> Measured:
+    """As :func:`measure`, under draws that other answers to the same rows share."""
     moved, up = rows.label != NONE, rows.label == UP
     rankings = _rankings(rows, moved, up)
     point = [float("nan") if r is None else r.value() for r in rankings]
@@ -258,9 +275,12 @@ def measure(rows: ScoredRows, *, rng: np.random.Generator, n_resamples: int = N_
     de, direction, strata, within, score = point
     values: dict[str, float] = dict(zip(MEASURES, (score, de, direction, strata, within), strict=True))
     unscored = _why_undefined(values, moved, up, pairs_known=rows.gene is not None)
-    intervals, variances = _intervals(rows, rankings, values, unscored, rng=rng, n_resamples=n_resamples)
+    present = [r for r in rankings if r is not None]
+    whole = draws is not None and len(present) == len(rankings)
+    replicates = replicate_rankings(present, draws) if whole else None  # pyright: ignore[reportArgumentType]
+    intervals, variances = _intervals(rows, replicates, values, unscored)
     by_stratum, by_gene = rankings[2], rankings[3]
-    return ScoreResult(
+    result = ScoreResult(
         **values,
         n=len(moved),
         n_de=int(moved.sum()),
@@ -275,6 +295,7 @@ def measure(rows: ScoredRows, *, rng: np.random.Generator, n_resamples: int = N_
         variances=variances,
         unscored=unscored,
     )
+    return Measured(result, replicates)
 
 
 def _rankings(rows: ScoredRows, moved: np.ndarray, up: np.ndarray) -> list[Ranking | None]:
@@ -308,21 +329,16 @@ NO_PAIRS: Final = "the rows' perturbation and gene are unknown; give the questio
 
 def _intervals(
     rows: ScoredRows,
-    rankings: list[Ranking | None],
+    replicates: Replicates | None,
     values: Mapping[str, float],
     unscored: dict[str, str],
-    *,
-    rng: np.random.Generator,
-    n_resamples: int,
 ) -> tuple[dict[str, Interval | None], dict[str, TwoWayVariance]]:
     """Intervals and variances; what is undefined is written into ``unscored``."""
     intervals: dict[str, Interval | None] = dict.fromkeys(MEASURES)
-    present = [r for r in rankings if r is not None]
-    if rows.pert is None or rows.gene is None or len(present) < len(rankings) or not n_resamples:
+    if replicates is None:
         why = "no resamples were asked for" if rows.pert is not None else NO_PAIRS
         unscored.update({f"intervals.{name}": why for name in MEASURES})
         return intervals, {}
-    replicates = resample(present, rows.pert, rows.gene, n_resamples=n_resamples, rng=rng)
     df = min(replicates.n_pert, replicates.n_gene) - 1
     variances = {}
     for name in MEASURES:
