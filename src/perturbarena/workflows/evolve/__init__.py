@@ -1,0 +1,37 @@
+"""A prompt that improves itself by its mistakes, and is believed only on rows that it never saw."""
+
+from perturbarena.workflows.evolve.answers import Answers, Asker, BudgetSpentError
+from perturbarena.workflows.evolve.candidate import Candidate
+from perturbarena.workflows.evolve.confirm import Confirmation, confirm
+from perturbarena.workflows.evolve.history import History, Trial
+from perturbarena.workflows.evolve.models import model_asker, reflecting
+from perturbarena.workflows.evolve.pareto import pareto_front
+from perturbarena.workflows.evolve.refusal import Guard
+from perturbarena.workflows.evolve.rows import Parts, deal_parts
+from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, Limits, evolve, held, write_evolved
+from perturbarena.workflows.evolve.shares import Shares, row_shares
+
+__all__ = [
+    "Answers",
+    "Asker",
+    "BudgetSpentError",
+    "Candidate",
+    "Confirmation",
+    "EvolvePlan",
+    "Evolved",
+    "Guard",
+    "History",
+    "Limits",
+    "Parts",
+    "Shares",
+    "Trial",
+    "confirm",
+    "deal_parts",
+    "evolve",
+    "held",
+    "model_asker",
+    "pareto_front",
+    "reflecting",
+    "row_shares",
+    "write_evolved",
+]
