@@ -185,7 +185,7 @@ def prompt(
     rules = load_challenge(challenge)
     settings = resolve_settings(
         rules, track, model=model, answers=answers.value, base_url=base_url, unranked=unranked,
-        seeds=_seeds(seeds), temperature=temperature, top_p=top_p, retries=retries,
+        seeds=read_seeds(seeds), temperature=temperature, top_p=top_p, retries=retries,
         max_completion_tokens=max_completion_tokens,
         reasoning_effort=reasoning_effort and reasoning_effort.value,
         model_args=model_arguments(model_arg or []),
@@ -276,7 +276,7 @@ def ask(
     rules = load_challenge(challenge)
     settings = resolve_settings(
         rules, track, model=model, answers=answers.value, base_url=base_url, unranked=unranked,
-        seeds=_seeds(seeds), temperature=temperature, top_p=top_p,
+        seeds=read_seeds(seeds), temperature=temperature, top_p=top_p,
         max_completion_tokens=max_completion_tokens,
         reasoning_effort=reasoning_effort and reasoning_effort.value,
         model_args=model_arguments(model_arg or []),
@@ -298,7 +298,8 @@ def ask(
         raise typer.Exit(1)
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def read_seeds(text: str | None) -> list[int] | None:
+    """Whole numbers separated by commas; InputError where they are none."""
     from perturbarena.errors import InputError
 
     if text is None:

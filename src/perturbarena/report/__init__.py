@@ -15,6 +15,7 @@ from perturbarena.report.figures import (
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 from perturbarena.report.page import render_page
 from perturbarena.report.page_record import Page, RunSection
+from perturbarena.report.pareto import ParetoPoint, draw_pareto
 from perturbarena.report.question_set import (
     draw_label_mix,
     draw_log2fc,
@@ -29,6 +30,7 @@ __all__ = [
     "ForestPanel",
     "Measure",
     "Page",
+    "ParetoPoint",
     "RocPanel",
     "RunSection",
     "VolcanoPanel",
@@ -37,6 +39,7 @@ __all__ = [
     "draw_label_mix",
     "draw_log2fc",
     "draw_moved_genes",
+    "draw_pareto",
     "draw_power",
     "draw_qq",
     "draw_rows_per_gene",

@@ -91,6 +91,8 @@ def read_proposals(path: Path) -> tuple[str, ...]:
 def proposed(prompt: str, sentences: Sequence[str], *, seed: int | None, own_seed: int = 0) -> str:
     """The first fenced text of a prompt with one of the sentences before it, fenced again.
 
+    The request's seed counts through the sentences, so that each comes once before any comes twice.
+
     Raises
     ------
     UnanswerableError
@@ -99,7 +101,7 @@ def proposed(prompt: str, sentences: Sequence[str], *, seed: int | None, own_see
     shown = _FENCED.search(prompt)
     if shown is None:
         raise UnanswerableError("a request to reflect must show a text between lines of ```; it shows none")
-    sentence = draw(prompt, seed, own_seed, REFLECTION).choice(list(sentences))
+    sentence = sentences[((seed or 0) + own_seed) % len(sentences)]
     return f"This might help.\n```\n{sentence}\n{shown.group(1)}\n```"
 
 

@@ -3,12 +3,13 @@
 from perturbarena.workflows.evolve.answers import Answers, Asker, BudgetSpentError
 from perturbarena.workflows.evolve.candidate import Candidate
 from perturbarena.workflows.evolve.confirm import Confirmation, confirm
+from perturbarena.workflows.evolve.folder import evolve_in, held, write_evolved
 from perturbarena.workflows.evolve.history import History, Trial
 from perturbarena.workflows.evolve.models import model_asker, reflecting
 from perturbarena.workflows.evolve.pareto import pareto_front
 from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts, deal_parts
-from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, Limits, evolve, held, write_evolved
+from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, Limits, evolve
 from perturbarena.workflows.evolve.shares import Shares, row_shares
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "confirm",
     "deal_parts",
     "evolve",
+    "evolve_in",
     "held",
     "model_asker",
     "pareto_front",

@@ -65,8 +65,11 @@ class Evolution:
     _proposals: int = field(default=0)
 
     def evaluate(
-        self, batch: list[Instance], candidate: dict[str, str], capture_traces: bool = False
-    ) -> EvaluationBatch[dict[str, Any], Kept]:
+        self,
+        batch: list[Instance],
+        candidate: dict[str, str],
+        capture_traces: bool = False,  # noqa: FBT001, FBT002 (gepa calls it so)
+    ) -> EvaluationBatch[Any, Kept]:
         """Answers to some rows of one part, with each row's share of the score."""
         (part,) = {instance.part for instance in batch}
         rows = self.parts.of(part).take(np.array([instance.row for instance in batch], int))
@@ -123,11 +126,12 @@ class Evolution:
         return shown
 
     def make_reflective_dataset(
-        self, candidate: dict[str, str], eval_batch: EvaluationBatch, components_to_update: list[str]
+        self, candidate: dict[str, str], eval_batch: EvaluationBatch[Any, Any], components_to_update: list[str]
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """The wrong answers among training rows, the most wrong first."""
         del candidate
-        seen = sorted(eval_batch.trajectories or (), key=lambda one: one["p_right"])
+        shown_before: list[dict[str, Any]] = list(eval_batch.trajectories or ())
+        seen = sorted(shown_before, key=lambda one: one["p_right"])
         wrong = [one for one in seen if one["is_wrong"]][:MOST_SHOWN] or seen[:1]
         shown = [{k: v for k, v in one.items() if k not in ("p_right", "is_wrong")} for one in wrong]
         return dict.fromkeys(components_to_update, shown)

@@ -27,8 +27,8 @@ class BudgetSpentError(PerturbarenaError):
 class Asker(Protocol):
     """Makes calls, as many as the meter allows; ``done`` is told of each with the call's record as JSON values.
 
-    A record has ``answered``, ``content``, ``reasoning``, ``total_tokens`` and, where answered, ``label``, ``p_up``
-    and ``p_down``, else ``reason`` (see :class:`perturbarena.tracks.prompt.calls.CallRecord`).
+    A record has ``answered``, ``content``, ``reasoning``, ``total_tokens`` and, where answered, ``label``,
+    ``p_up`` and ``p_down``, else ``reason`` (see :class:`perturbarena.tracks.prompt.calls.CallRecord`).
     """
 
     def __call__(

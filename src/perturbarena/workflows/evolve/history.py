@@ -86,7 +86,7 @@ class History:
 
     def outcomes(self) -> dict[str, int]:
         """Proposals by what became of them."""
-        counts = dict.fromkeys(("kept", "dropped", "refused", "proposed"), 0)
+        counts: dict[str, int] = dict.fromkeys(("kept", "dropped", "refused", "proposed"), 0)
         for proposal in self.proposals:
             counts[proposal["outcome"]] += 1
         return counts

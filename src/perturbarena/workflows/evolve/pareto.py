@@ -11,4 +11,4 @@ def pareto_front(values: np.ndarray) -> np.ndarray:
     """
     no_worse = (values[:, None, :] >= values[None, :, :]).all(axis=2)
     better = (values[:, None, :] > values[None, :, :]).any(axis=2)
-    return ~(no_worse & better).any(axis=0)
+    return np.asarray(~(no_worse & better).any(axis=0))

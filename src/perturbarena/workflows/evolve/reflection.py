@@ -12,8 +12,8 @@ MOST_SHOWN: Final = 8
 """Wrong answers in one request."""
 LONGEST_TEXT: Final = 1_500
 """Characters of a model's text that are shown, its end: the conclusion stands there."""
-REQUEST: Final = """A language model is asked what knocking out one gene does to the expression of another: up, down \
-or no change.
+REQUEST: Final = """A language model is asked what knocking out one gene does to the expression of another: up, \
+down or no change.
 It is prompted with this template, in which names in braces are filled in for each question:
 ```
 <curr_param>

@@ -1,7 +1,7 @@
 """Prompts that hold what they are to be scored on are refused before a single call.
 
-A prompt written by a model that has seen wrong answers may carry answers in it. Training rows are fair game; an id,
-a labelled pair or a list of pairs of rows that are scored, or of questions still to be asked, is not.
+A prompt written by a model that has seen wrong answers may carry answers in it. Training rows are fair game; an
+id, a labelled pair or a list of pairs of rows that are scored, or of questions still to be asked, is not.
 """
 
 from __future__ import annotations

@@ -1,19 +1,15 @@
-"""From a prompt to a better one, or to the finding that none was found: search, choose, confirm once, write down."""
+"""From a prompt to a better one, or the finding that there is none: search, choose, confirm once, write down."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import gepa
 import numpy as np
+from gepa.api import optimize
 
-from perturbarena import __version__
-from perturbarena.challenge.formats import atomic, write_json, write_labelled, write_table
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.challenge.rules import Challenge
 from perturbarena.errors import InputError
@@ -29,13 +25,11 @@ from perturbarena.workflows.evolve.history import History
 from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts, deal_parts
 
-FORMAT_VERSION: Final = 1
-"""Of ``evolve.json``."""
 SPARE: Final = 1.15
 """Tokens are put by for the confirmation at so many times what selection rows took."""
 
 Verdict = Literal["improved", "no improvement", "not confirmed"]
-"""``not confirmed``: something looked better, and the budget ended before it could be told. The baseline is kept."""
+"""``not confirmed``: something looked better, and the budget ended before it was told. The baseline is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +151,8 @@ def _check_budget(plan: EvolvePlan, parts: Parts) -> None:
     least = n_seeds * (len(parts.selection) + 2 * len(parts.confirmation) + 2 * limits.minibatch) + 1
     if limits.max_calls < least:
         raise InputError(
-            f"--max-calls {limits.max_calls:,} is too few: the baseline takes {n_seeds * len(parts.selection):,}, one "
-            f"change {2 * n_seeds * limits.minibatch + 1:,} and the confirmation "
+            f"--max-calls {limits.max_calls:,} is too few: the baseline takes {n_seeds * len(parts.selection):,}, "
+            f"one change {2 * n_seeds * limits.minibatch + 1:,} and the confirmation "
             f"{2 * n_seeds * len(parts.confirmation):,}; at least {least:,} are needed, or fewer rows"
         )
 
@@ -168,11 +162,11 @@ def _search(evolution: Evolution, baseline: Candidate, plan: EvolvePlan, *, tell
     limits, parts = plan.limits, evolution.parts
     meter = evolution.answers.meter
 
-    def over(state: Any) -> bool:
-        return evolution.stopped_by is not None or state.i + 1 >= limits.proposals
+    def over(gepa_state: Any) -> bool:
+        return evolution.stopped_by is not None or gepa_state.i + 1 >= limits.proposals
 
     try:
-        gepa.optimize(
+        optimize(
             seed_candidate=baseline.as_texts(),
             trainset=[Instance("train", i) for i in range(len(parts.train))],
             valset=[Instance("selection", i) for i in range(len(parts.selection))],
@@ -249,51 +243,3 @@ class _Silent:
 
     def log(self, message: str) -> None:
         del message
-
-
-def held(plan: EvolvePlan) -> dict[str, Any]:
-    """What a second start in the same folder must share with the first; budgets may be raised."""
-    return {
-        "kind": "evolve",
-        "model": dict(plan.model),
-        "template": plan.template,
-        "shots": plan.shots,
-        "seeds": plan.seeds,
-        "seed": plan.seed,
-        "minibatch": plan.limits.minibatch,
-        "rows": dict(plan.limits.rows),
-        "inputs": dict(plan.inputs),
-    }
-
-
-def write_evolved(folder: Path, plan: EvolvePlan, evolved: Evolved, *, ledger: Path) -> dict[str, Any]:
-    """Write what came out, the manifest last; the manifest."""
-    with atomic(folder / "prompt.txt") as file:
-        file.write(evolved.best.template)
-    shots = folder / "shots.csv"
-    if evolved.best.shots:
-        write_labelled(shots, evolved.best.rows(evolved.parts.train))
-    write_table(folder / "rows.csv", evolved.parts.table())
-    write_table(folder / "pareto.csv", evolved.history.table())
-    write_json(folder / "history.json", {"format_version": FORMAT_VERSION, "proposals": evolved.history.proposals})
-    trials = evolved.history
-    manifest = {
-        "format_version": FORMAT_VERSION,
-        "kind": "evolve",
-        "verdict": evolved.verdict,
-        "why": evolved.why,
-        "search_ended": evolved.ended,
-        "best": evolved.best.digest,
-        "baseline": evolved.baseline.digest,
-        "confirmation": None if evolved.confirmation is None else evolved.confirmation.as_json(),
-        "selection": {"baseline": asdict(trials.baseline), "best": asdict(trials.best)},
-        "proposals": trials.outcomes(),
-        "trials": len(trials.trials),
-        "budget": evolved.meter.as_json(),
-        "rows": evolved.parts.counts(),
-        "ledger": str(ledger),
-        "settings": held(plan) | {"limits": asdict(plan.limits), "n_resamples": plan.n_resamples},
-        "versions": {"perturbarena": __version__, "gepa": version("gepa"), "python": platform.python_version()},
-    }
-    write_json(folder / "evolve.json", manifest)
-    return manifest
