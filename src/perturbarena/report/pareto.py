@@ -33,7 +33,7 @@ class ParetoPoint:
         return (self.de + self.direction) / 2
 
 
-def draw_pareto(path: Path | str, *, points: Sequence[ParetoPoint], title: str, note: str = "") -> None:
+def draw_pareto(path: Path | str, *, points: Sequence[ParetoPoint], title: str) -> None:
     """Draw DIR over DE, and the score over tokens; candidates on the front are filled, the others are rings.
 
     Raises
@@ -56,8 +56,6 @@ def draw_pareto(path: Path | str, *, points: Sequence[ParetoPoint], title: str, 
         right.set(xlabel="tokens a question", ylabel="score", title="What it costs")
         right.set_xlim(left=0, right=1.15 * max(point.tokens for point in points) + 1)
         _legend(left)
-        if note:
-            figure.text(0.01, 0.005, note, color=GREY, fontsize=8)
 
 
 def _mark(axis: Axes, x: float, y: float, point: ParetoPoint) -> None:
@@ -74,7 +72,7 @@ def _legend(axis: Axes) -> None:
     shapes = (
         ("D", _BASELINE, _BASELINE, "baseline"),
         ("o", BLUE, BLUE, "on the front"),
-        ("o", BLUE, "white", "not"),
+        ("o", BLUE, "white", "beaten in everything"),
     )
     for marker, edge, face, label in shapes:
         axis.plot([], [], marker, markeredgecolor=edge, markerfacecolor=face, linestyle="none", label=label)

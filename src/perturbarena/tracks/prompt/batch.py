@@ -11,6 +11,7 @@ from perturbarena.errors import ModelServerError
 from perturbarena.tracks.prompt.calls import Caller, CallRecord
 from perturbarena.tracks.prompt.settings import PromptSettings
 from perturbarena.tracks.running.endpoint import Transport
+from perturbarena.tracks.running.evaluate import ModelRunError
 from perturbarena.tracks.running.meter import Meter
 from perturbarena.tracks.running.model import build_model
 from perturbarena.tracks.running.progress import Counts
@@ -40,6 +41,8 @@ def ask_batch(
     ------
     ModelServerError
         If the server refuses every call, or a prompt is longer than the settings allow.
+    ModelRunError
+        If inspect stops on another error.
     """
     counts = Counts()
 
@@ -63,5 +66,12 @@ def ask_batch(
         if server.fatal is not None:
             raise server.fatal
 
-    anyio.run(ask)
+    try:
+        anyio.run(ask)
+    except ExceptionGroup as group:
+        first = group
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        message = " ".join(str(first).split())[:300]
+        raise ModelRunError(f"the calls stopped: {type(first).__name__}: {message}") from group
     return counts

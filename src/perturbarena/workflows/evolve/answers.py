@@ -68,6 +68,16 @@ class Answers:
         if folder is not None:
             self._read(folder)
 
+    @classmethod
+    def none(cls) -> Answers:
+        """No model behind it: for looking at prompts without asking."""
+
+        def nobody(calls: Sequence[Call], done: Callable[..., None], *, meter: Meter) -> None:
+            del calls, done, meter
+            raise ModelServerError("there is no model to ask")
+
+        return cls(asker=nobody, reflector=nobody, meter=Meter(), folder=None)
+
     def _read(self, folder: RunFolder) -> None:
         spent = {"calls": 0, "tokens": 0, "largest": 0}
         for trace in folder.read(list(folder.positions().values())):

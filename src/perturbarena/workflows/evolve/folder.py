@@ -25,7 +25,7 @@ from perturbarena.challenge.formats import atomic, write_json, write_labelled, w
 from perturbarena.report import ParetoPoint, draw_pareto
 from perturbarena.tracks.running.folder import RunFolder
 from perturbarena.workflows.evolve.answers import Asker
-from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, evolve
+from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, evolve, prepared
 
 FORMAT_VERSION: Final = 1
 """Of ``evolve.json`` and ``history.json``."""
@@ -45,6 +45,7 @@ def evolve_in(
 
     Errors as :func:`evolve`; InputError too if the folder belongs to a run with other settings or is in use.
     """
+    prepared(plan)  # what is refused leaves no folder behind
     folder = RunFolder(path)
     with folder.open(held(plan)):
         (path / MANIFEST).unlink(missing_ok=True)  # a folder with a manifest is a finished run
@@ -112,5 +113,6 @@ def pareto_figure(path: Path, evolved: Evolved) -> None:
         )
         for row in table.to_dict("records")
     ]  # fmt: skip
-    note = f"Verdict on {len(evolved.parts.confirmation):,} untouched rows: {evolved.verdict}."
-    draw_pareto(path, points=points, title=f"{len(points)} prompts tried", note=note)
+    n = len(evolved.parts.confirmation)
+    title = f"{len(points)} prompts tried; verdict on {n:,} untouched rows: {evolved.verdict}"
+    draw_pareto(path, points=points, title=title)

@@ -55,7 +55,7 @@ class History:
                 "part": part,
                 "parent": parent.digest,
                 "candidate": candidate.digest,
-                "outcome": "refused" if refused else "proposed",
+                "outcome": "refused" if refused else "cut short",
                 "why": refused,
                 "template": candidate.template,
                 "shots": list(candidate.shots),
@@ -86,7 +86,7 @@ class History:
 
     def outcomes(self) -> dict[str, int]:
         """Proposals by what became of them."""
-        counts: dict[str, int] = dict.fromkeys(("kept", "dropped", "refused", "proposed"), 0)
+        counts: dict[str, int] = dict.fromkeys(("kept", "dropped", "refused", "cut short"), 0)
         for proposal in self.proposals:
             counts[proposal["outcome"]] += 1
         return counts

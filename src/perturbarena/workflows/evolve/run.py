@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from gepa.api import optimize
@@ -105,18 +105,11 @@ def evolve(
     ModelServerError
         If a model cannot be reached; the answers that came are kept.
     """
-    limits = plan.limits
-    parts = deal_parts(plan.rows, most=limits.rows, rng=np.random.default_rng([plan.seed, 0]))
+    limits, (parts, baseline) = plan.limits, prepared(plan)
     meter = Meter(max_calls=limits.max_calls, max_tokens=limits.max_tokens)
-    _check_budget(plan, parts)
-    evolution = _evolution(plan, parts, Answers(asker=asker, reflector=reflector, meter=meter, folder=folder))
-    shots = first_shots(parts.train, plan.shots, rng=np.random.default_rng([plan.seed, 1]))
-    baseline = Candidate(plan.template, shots)
-    refused = evolution.why_not(baseline)
-    if refused:
-        raise InputError(f"the template cannot be used: {refused}")
-    n_confirming = 2 * len(parts.confirmation) * len(plan.seeds)
-    meter.kept_calls = n_confirming
+    answers = Answers(asker=asker, reflector=reflector, meter=meter, folder=folder)
+    evolution = _evolution(plan, parts, answers)
+    meter.kept_calls = 2 * len(parts.confirmation) * len(plan.seeds)
 
     def after_trial() -> None:
         trials = evolution.history.trials
@@ -130,12 +123,39 @@ def evolve(
     return _conclude(evolution, baseline, plan, ledger=ledger, ended=ended, tell=tell)
 
 
-def _evolution(plan: EvolvePlan, parts: Parts, answers: Answers) -> Evolution:
+class Prepared(NamedTuple):
+    """What a run begins with: the rows' parts, and the prompt as it was given with its first examples."""
+
+    parts: Parts
+    baseline: Candidate
+
+
+def prepared(plan: EvolvePlan) -> Prepared:
+    """Deal the rows, and find what stands against the run before anything is sent or written.
+
+    Raises
+    ------
+    InputError
+        See :func:`evolve`.
+    """
+    parts = deal_parts(plan.rows, most=plan.limits.rows, rng=np.random.default_rng([plan.seed, 0]))
+    _check_budget(plan, parts)
+    if plan.shots > len(parts.train):
+        raise InputError(f"--shots {plan.shots} are more than the {len(parts.train):,} rows to learn from")
+    shots = first_shots(parts.train, plan.shots, rng=np.random.default_rng([plan.seed, 1]))
+    baseline = Candidate(plan.template, shots)
+    refused = _evolution(plan, parts, None).why_not(baseline)
+    if refused:
+        raise InputError(f"the template cannot be used: {refused}")
+    return Prepared(parts, baseline)
+
+
+def _evolution(plan: EvolvePlan, parts: Parts, answers: Answers | None) -> Evolution:
     guard = Guard([parts.selection.questions, parts.confirmation.questions, *plan.protected])
     return Evolution(
         parts=parts,
         challenge=plan.challenge,
-        answers=answers,
+        answers=answers or Answers.none(),
         guard=guard,
         history=History(),
         seeds=plan.seeds,
