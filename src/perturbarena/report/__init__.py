@@ -1,5 +1,6 @@
 """Records in, figures and pages out. No statistics of its own."""
 
+from perturbarena.report.explanation import ShiftBar, ShiftPanel, draw_shifts
 from perturbarena.report.figures import (
     Curve,
     DifferencePanel,
@@ -33,6 +34,8 @@ __all__ = [
     "ParetoPoint",
     "RocPanel",
     "RunSection",
+    "ShiftBar",
+    "ShiftPanel",
     "VolcanoPanel",
     "draw_differences",
     "draw_forest",
@@ -44,6 +47,7 @@ __all__ = [
     "draw_qq",
     "draw_rows_per_gene",
     "draw_scores",
+    "draw_shifts",
     "draw_volcanoes",
     "render_page",
 ]

@@ -19,6 +19,7 @@ from perturbarena.tracks.parsing import (
 from perturbarena.tracks.transfer import BASES, TransferAnswers, TransferModel, count_basis, fit_transfer
 from perturbarena.tracks.transfer_evidence import Evidence, Near, Ranges, evidence, refit_ranges
 from perturbarena.tracks.transfer_models import TransferSettings
+from perturbarena.tracks.transfer_refit import Pulls, Relearner, pulls_of
 
 __all__ = [
     "BASES",
@@ -30,7 +31,9 @@ __all__ = [
     "ParseReport",
     "ParsedAnswer",
     "Part",
+    "Pulls",
     "Ranges",
+    "Relearner",
     "TransferAnswers",
     "TransferModel",
     "TransferSettings",
@@ -43,5 +46,6 @@ __all__ = [
     "parse_answer",
     "parse_answers",
     "parse_report",
+    "pulls_of",
     "refit_ranges",
 ]

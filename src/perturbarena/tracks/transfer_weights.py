@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from perturbarena.knowledge import Block, PairTable
+from perturbarena.knowledge import PAIR_BLOCKS, Block
 
 ALL: Final = 10**6
 """Every column there is."""
@@ -89,7 +89,7 @@ ANY_BLOCK: Final = Roles(
 def roles_of(blocks: Sequence[Block]) -> list[Roles]:
     """Each block's roles; where a side would be left undescribed, any table of genes stands in."""
     found = [ROLES.get(block.name, PAIRS_ONLY if is_collection(block) else ANY_BLOCK) for block in blocks]
-    tables = [not is_collection(block) and not isinstance(block, PairTable) for block in blocks]
+    tables = [not is_collection(block) and not isinstance(block, PAIR_BLOCKS) for block in blocks]
     for side, names in (
         ("gene", ("gene", "gene_kernel")), ("pert", ("pert", "pert_kernel")),
         ("gene_alone", ("gene_alone",)), ("gene_pair", ("gene_pair",)), ("pert_pair", ("pert_pair",)),
