@@ -22,6 +22,8 @@ class Kind(StrEnum):
     gain = "gain"
 
 
+FEW_ROWS = 30
+"""With fewer training rows that have a path, their weight is hardly learned."""
 PATHS_SHOWN = 6
 """Paths of either kind on the screen; --json has all."""
 
@@ -87,7 +89,7 @@ def explain(
         if network is not None:
             network.close()
     if figure is not None:
-        from perturbarena.workflows.explain_figure import explanation_figure
+        from perturbarena.workflows.explain import explanation_figure
 
         explanation_figure(figure, why)
     if as_json:
@@ -148,6 +150,11 @@ def _show_paths(why: Explanation) -> None:
             out.print(table)
         else:
             out.print(f"[b]{title} {why.answer.direction}[/]: none")
+
+    out.print(
+        f"{why.n_path_rows:,} of {why.n_train:,} training rows have a path: what their weight was learned from",
+        style="dim" if why.n_path_rows >= FEW_ROWS else "yellow",
+    )
 
 
 def _show_leaned(why: Explanation) -> None:

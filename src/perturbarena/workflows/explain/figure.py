@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from perturbarena.report import ShiftBar, ShiftPanel, draw_shifts
-from perturbarena.workflows.explain import Explanation, Shift
+from perturbarena.workflows.explain.record import Explanation, Shift
 
 MOST: Final = 10
 """Bars in a panel."""
