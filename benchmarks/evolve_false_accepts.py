@@ -17,23 +17,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import beta
 
 from perturbarena.benchmark.simulate import simulate_questions
 from perturbarena.challenge.rules import load_challenge
-from perturbarena.tracks.models import Planted, proposed
-from perturbarena.tracks.models.conversation import count_tokens
-from perturbarena.tracks.prompt import Written, read_answer, shipped_template
-from perturbarena.tracks.prompt.batch import Call
-from perturbarena.tracks.running.meter import Meter
-from perturbarena.tracks.running.server import SPENT
-from perturbarena.workflows.evolve import EvolvePlan, Limits, evolve
+from perturbarena.tracks.models import Planted
+from perturbarena.tracks.prompt import shipped_template
+from perturbarena.workflows.evolve import EvolvePlan, Limits, evolve, planted_asker, proposing_asker
 
 PHRASE = "Weigh direct and indirect routes apart."
 SENTENCES = (
@@ -63,34 +58,12 @@ class Run(NamedTuple):
     difference: float
 
 
-def in_process(planted: Planted | None, *, seed: int) -> Callable[..., None]:
-    """An asker: answers by ``planted``, or proposes changes where that is None."""
-
-    def ask(calls: Sequence[Call], done: Callable[[Call, dict[str, Any]], None], *, meter: Meter) -> None:
-        for call in calls:
-            if not meter.begin():
-                done(call, {"answered": False, "reason": SPENT})
-                continue
-            if planted is None:
-                text = proposed(call.prompt, SENTENCES, seed=call.seed, own_seed=seed)
-                record = {"answered": False, "reason": "no answer"}
-            else:
-                said = planted.answer(call.prompt, call.user, call.seed, stated=True)
-                text = said.final
-                record = {"answered": True, **read_answer(Written(text), "stated").as_json()}
-            tokens = count_tokens(call.prompt) + count_tokens(text)
-            meter.end(tokens)
-            done(call, record | {"content": text, "reasoning": "", "total_tokens": tokens})
-
-    return ask
-
-
-def one(kind: str, seed: int, *, skill: float = SKILL, limits: Limits | None = None) -> Run:
+def one(kind: str, seed: int, *, phrase_skill: float = PHRASE_SKILL) -> Run:
     """One evolution of a model that ignores the prompt (``null``) or has a planted phrase (``planted``)."""
     rng = np.random.default_rng([seed, 11])
     rows = simulate_questions(rng, n_perts=150, n_genes=400, n_questions=4_500).questions
     labels = dict(zip(rows.id, rows.label, strict=True))
-    planted = Planted(labels, skill, PHRASE if kind == "planted" else None, PHRASE_SKILL, seed=seed)
+    planted = Planted(labels, SKILL, PHRASE if kind == "planted" else None, phrase_skill, seed=seed)
     plan = EvolvePlan(
         rows=rows,
         template=shipped_template("stated").text,
@@ -98,14 +71,14 @@ def one(kind: str, seed: int, *, skill: float = SKILL, limits: Limits | None = N
         model={"name": "in-process"},
         seeds=(42,),
         seed=seed,
-        limits=limits or Limits(),
+        limits=Limits(),
         n_resamples=1000,
     )
     with tempfile.TemporaryDirectory() as folder:
         found = evolve(
             plan,
-            asker=in_process(planted, seed=seed),
-            reflector=in_process(None, seed=seed),
+            asker=planted_asker(planted),
+            reflector=proposing_asker(SENTENCES, seed=seed),
             ledger=Path(folder) / "ledger.json",
         )
     look = found.confirmation and found.confirmation.gated.look
@@ -127,11 +100,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--phrase-skill", type=float, default=PHRASE_SKILL, help="the planted runs' skill")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     began, runs = time.perf_counter(), []
     with ProcessPoolExecutor(args.workers) as pool:
-        jobs = [pool.submit(one, kind, seed) for kind in ("null", "planted") for seed in range(args.runs)]
+        jobs = [
+            pool.submit(one, kind, seed, phrase_skill=args.phrase_skill)
+            for kind in ("null", "planted")
+            for seed in range(args.runs)
+        ]
         for i, job in enumerate(jobs, start=1):
             runs.append(job.result())
             print(f"{i}/{len(jobs)} {runs[-1]}", file=sys.stderr)

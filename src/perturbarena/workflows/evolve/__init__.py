@@ -11,6 +11,7 @@ from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts, deal_parts
 from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, Limits, evolve
 from perturbarena.workflows.evolve.shares import Shares, row_shares
+from perturbarena.workflows.evolve.stand_in import planted_asker, proposing_asker
 
 __all__ = [
     "Answers",
@@ -33,6 +34,8 @@ __all__ = [
     "held",
     "model_asker",
     "pareto_front",
+    "planted_asker",
+    "proposing_asker",
     "reflecting",
     "row_shares",
     "write_evolved",
