@@ -1,9 +1,8 @@
 """How often prompt evolution calls a worthless change an improvement, and how often it finds a real one.
 
 A fake model that knows a share of the answers stands in for a language model, inside this process but through the
-same adapter, budget, selection and confirmation as any model. With ``--null`` runs it ignores the prompt: each
-prompt gets fresh guesses, so that candidates differ by luck alone. With planted runs it knows more where a phrase
-stands in the prompt. Counts come with their exact binomial 95 % intervals (Clopper & Pearson 1934,
+same adapter, budget, selection and confirmation as any model. First it ignores the prompt: each prompt gets fresh
+guesses, so that candidates differ by luck alone. Then it knows more where a phrase stands in the prompt. Counts come with their exact binomial 95 % intervals (Clopper & Pearson 1934,
 doi:10.1093/biomet/26.4.404).
 
     python benchmarks/evolve_false_accepts.py --runs 100
@@ -13,10 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -100,39 +98,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--phrase-skill", type=float, default=PHRASE_SKILL, help="the planted runs' skill")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--phrase-skills", type=float, nargs="*", default=[0.5, 0.55, 0.6, 0.7])
+    parser.add_argument("--out", type=Path, help="JSON lines, one a run")
     args = parser.parse_args()
-    began, runs = time.perf_counter(), []
+    began = time.perf_counter()
+    print("| the model | seeds | better on selection rows alone | confirmed, 95 % interval | has the phrase | calls, median "
+          "(most) | trials, median | difference, mean |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
     with ProcessPoolExecutor(args.workers) as pool:
-        jobs = [
-            pool.submit(one, kind, seed, phrase_skill=args.phrase_skill)
-            for kind in ("null", "planted")
-            for seed in range(args.runs)
-        ]
-        for i, job in enumerate(jobs, start=1):
-            runs.append(job.result())
-            print(f"{i}/{len(jobs)} {runs[-1]}", file=sys.stderr)
-    if args.out:
-        args.out.write_text("\n".join(json.dumps(run._asdict()) for run in runs) + "\n")
-    budget = Limits().max_calls
-    for kind, what in (("null", "the model ignores the prompt"), ("planted", "a phrase raises skill")):
-        own = [run for run in runs if run.kind == kind]
-        n, k = len(own), sum(run.verdict == "improved" for run in own)
-        low, high = interval(k, n)
-        print(f"{kind} ({what}), {n} seeds: improved {k} of {n} = {k / n:.1%} [{low:.1%}, {high:.1%}]")
-        print(f"  verdicts {dict(Counter(run.verdict for run in own))}")
-        print(
-            f"  confirmations made {sum(run.confirmed for run in own)}; with the phrase "
-            f"{sum(run.has_phrase and run.verdict == 'improved' for run in own)}"
-        )
-        calls = [run.calls for run in own]
-        print(
-            f"  calls: median {np.median(calls):,.0f}, most {max(calls):,} of {budget:,}; "
-            f"trials: median {np.median([run.trials for run in own]):.0f}; "
-            f"difference: mean {np.nanmean([run.difference for run in own]):+.3f}"
-        )
-    print(f"{time.perf_counter() - began:,.0f} s")
+        for skill in (None, *args.phrase_skills):
+            kind = "null" if skill is None else "planted"
+            jobs = [pool.submit(one, kind, seed, phrase_skill=skill or SKILL) for seed in range(args.runs)]
+            runs = [job.result() for job in jobs]
+            if args.out:
+                with args.out.open("a") as file:
+                    file.writelines(json.dumps(run._asdict() | {"phrase_skill": skill}) + "\n" for run in runs)
+            print(line("ignores the prompt" if skill is None else f"knows {SKILL:.0%}, {skill:.0%} with the phrase", runs),
+                  flush=True)  # fmt: skip
+    print(f"{time.perf_counter() - began:,.0f} s; at most {Limits().max_calls:,} calls a run")
+
+
+def line(what: str, runs: Sequence[Run]) -> str:
+    """A row of the table."""
+    n, k = len(runs), sum(run.verdict == "improved" for run in runs)
+    low, high = interval(k, n)
+    phrase = sum(run.has_phrase and run.verdict == "improved" for run in runs)
+    calls = [run.calls for run in runs]
+    trials, difference = np.median([run.trials for run in runs]), np.nanmean([run.difference for run in runs])
+    return (
+        f"| {what} | {n} | {sum(run.confirmed for run in runs)} | {k} ({low:.1%} – {high:.1%}) | {phrase} | "
+        f"{np.median(calls):,.0f} ({max(calls):,}) | {trials:.0f} | {difference:+.3f} |"
+    )
 
 
 if __name__ == "__main__":

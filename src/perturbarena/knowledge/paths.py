@@ -24,7 +24,7 @@ def implied_direction(path: SignedPath, perturbation: Perturbation = "loss") -> 
 
 @dataclass(frozen=True, slots=True)
 class PathTable:
-    """What signed paths say of pairs: two numbers a pair, NaN where there is no path.
+    """What signed paths say of pairs: two numbers a pair.
 
     Attributes
     ----------
@@ -55,12 +55,17 @@ class PathTable:
     def pair_values(self, pert: np.ndarray, gene: np.ndarray) -> np.ndarray:
         """Columns: Σ direction·DECAY^(steps − 1) over the paths, and the same without direction, as ln(1 + x).
 
-        Shape (n, 2); NaN where there is no path.
+        Shape (n, 2). No path between a gene that has paths to others and one that others have paths to is a
+        finding, 0; otherwise nothing is known, NaN.
         """
+        sources = {pert for (pert, _), paths in self.known.items() if paths}
+        targets = {gene for (_, gene), paths in self.known.items() if paths}
         found = np.full((len(pert), 2), np.nan)
         for i, pair in enumerate(zip(pert, gene, strict=True)):
             paths = self.known.get(pair)
-            if paths:
+            if not paths:
+                found[i] = 0.0 if pair[0] in sources and pair[1] in targets else np.nan
+            else:
                 size = np.array([DECAY ** (len(path.steps) - 1) for path in paths])
                 way = np.array([implied_direction(path, self.perturbation) for path in paths])
                 found[i] = float(way @ size), float(np.log1p(size.sum()))

@@ -2,7 +2,7 @@
 
 from perturbarena.workflows.evolve.answers import Answers, Asker, BudgetSpentError
 from perturbarena.workflows.evolve.candidate import Candidate
-from perturbarena.workflows.evolve.confirm import Confirmation, confirm
+from perturbarena.workflows.evolve.confirmation import Confirmation, confirm
 from perturbarena.workflows.evolve.folder import evolve_in, held, write_evolved
 from perturbarena.workflows.evolve.history import History, Trial
 from perturbarena.workflows.evolve.models import model_asker, reflecting

@@ -20,7 +20,7 @@ from perturbarena.tracks.running.tokens import TokenCounter, token_counter
 from perturbarena.workflows.evolve.adapter import Evolution, Instance
 from perturbarena.workflows.evolve.answers import Answers, Asker, BudgetSpentError
 from perturbarena.workflows.evolve.candidate import Candidate, first_shots
-from perturbarena.workflows.evolve.confirm import Confirmation, confirm
+from perturbarena.workflows.evolve.confirmation import Confirmation, confirm
 from perturbarena.workflows.evolve.history import History
 from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts, deal_parts
