@@ -2,8 +2,8 @@
 
 A fake model that knows a share of the answers stands in for a language model, inside this process but through the
 same adapter, budget, selection and confirmation as any model. First it ignores the prompt: each prompt gets fresh
-guesses, so that candidates differ by luck alone. Then it knows more where a phrase stands in the prompt. Counts come with their exact binomial 95 % intervals (Clopper & Pearson 1934,
-doi:10.1093/biomet/26.4.404).
+guesses, so that candidates differ by luck alone. Then it knows more where a phrase stands in the prompt. Counts
+come with their exact binomial 95 % intervals (Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404).
 
     python benchmarks/evolve_false_accepts.py --runs 100
 """
@@ -40,6 +40,9 @@ SENTENCES = (
     "Prefer the simplest explanation.",
 )
 SKILL, PHRASE_SKILL = 0.4, 0.7
+HEAD = """\
+| the model | seeds | better on selection rows | confirmed (95 %) | has the phrase | calls | trials | difference |
+|---|---|---|---|---|---|---|---|"""
 
 
 class Run(NamedTuple):
@@ -102,8 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON lines, one a run")
     args = parser.parse_args()
     began = time.perf_counter()
-    print("| the model | seeds | better on selection rows alone | confirmed, 95 % interval | has the phrase | calls, median "
-          "(most) | trials, median | difference, mean |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
+    print(HEAD)
     with ProcessPoolExecutor(args.workers) as pool:
         for skill in (None, *args.phrase_skills):
             kind = "null" if skill is None else "planted"
@@ -112,8 +114,8 @@ def main() -> None:
             if args.out:
                 with args.out.open("a") as file:
                     file.writelines(json.dumps(run._asdict() | {"phrase_skill": skill}) + "\n" for run in runs)
-            print(line("ignores the prompt" if skill is None else f"knows {SKILL:.0%}, {skill:.0%} with the phrase", runs),
-                  flush=True)  # fmt: skip
+            what = "ignores the prompt" if skill is None else f"knows {SKILL:.0%}, {skill:.0%} with the phrase"
+            print(line(what, runs), flush=True)
     print(f"{time.perf_counter() - began:,.0f} s; at most {Limits().max_calls:,} calls a run")
 
 

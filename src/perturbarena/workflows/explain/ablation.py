@@ -18,6 +18,7 @@ Progress = Callable[[int, int], None]
 
 
 def odds_of(model: TransferModel, asked: Questions) -> Odds:
+    """A model's answer to one question."""
     found = model.answer(asked).predictions
     return Odds(float(found.p_up[0]), float(found.p_down[0]))
 
@@ -70,6 +71,7 @@ def paths_for_and_against(
     *,
     max_length: int,
 ) -> tuple[tuple[PathEvidence, ...], str]:
+    """Every path of the question with the answer without it, those that agree first; why there are none."""
     if table is None or network is None:
         return (), "no network was given"
     pert, gene = str(asked.pert[0]), str(asked.gene[0])
