@@ -128,6 +128,9 @@ def _show(why: Explanation) -> None:
     _show_paths(why)
     _show_leaned(why)
     _show_blocks(why)
+    for what, near in (("perturbations", why.near.perts), ("genes", why.near.genes)):
+        if near:
+            out.print(f"nearest known {what}: " + ", ".join(f"{n.name} ({n.cosine:.2f})" for n in near))
     if why.near.shared_sets:
         sets = ", ".join(f"{name} ({size})" for name, size in why.near.shared_sets)
         out.print(f"smallest gene sets with both: {sets}", soft_wrap=True)

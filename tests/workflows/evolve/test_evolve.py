@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from evolve_cases import LIMITS, PHRASE, ROWS, SENTENCES, TEMPLATE, models, plan
 
 from perturbarena.errors import FoldLeakError, InputError
 from perturbarena.tracks.running.folder import RunFolder
-from perturbarena.workflows.evolve import evolve, evolve_in
+from perturbarena.workflows.evolve import Candidate, History, evolve, evolve_in
 
 
 def run(tmp_path, *, asked=None, **changes):
@@ -153,7 +155,7 @@ def test_questions_still_to_be_asked_are_protected(tmp_path):
     asked = ROWS.questions.take([0])
     told = TEMPLATE + f"\n{asked.pert[0]} and {asked.gene[0]} belong together.\n"
     with pytest.raises(InputError, match="still to be asked"):
-        run(tmp_path, template=told, protected=(asked,))
+        run(tmp_path, template=told, protected=(asked,), rows=ROWS.take(np.arange(1, len(ROWS))))
 
 
 def test_parts_that_leak_are_refused_by_the_gate(tmp_path, monkeypatch):
@@ -163,3 +165,26 @@ def test_parts_that_leak_are_refused_by_the_gate(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_together", lambda parts: parts.confirmation)
     with pytest.raises(FoldLeakError):
         run(tmp_path)
+
+
+def test_labelled_rows_among_the_protected_questions_are_refused(tmp_path):
+    """As an example, such a row would put an asked question's answer into a prompt."""
+    with pytest.raises(InputError, match="2 labelled rows are among the protected questions"):
+        run(tmp_path, protected=(ROWS.questions.take([3, 8]),))
+
+
+def test_a_prompt_that_the_server_finds_too_long_is_no_winner(tmp_path):
+    found = run(tmp_path)
+    better = found.history.best
+    history = History(limit=500)
+    history.add_trial(found.history.baseline)
+    history.add_trial(replace(better, longest=501))
+    assert history.best == found.history.baseline
+    history.add_trial(replace(better, candidate=Candidate("other"), longest=500))
+    assert history.best.candidate.template == "other"
+
+
+def test_a_proposed_prompt_that_is_too_long_is_refused(tmp_path):
+    asked = models(sentences=("word " * 9_000,))
+    found = run(tmp_path, asked=asked, max_prompt_tokens=4_096)
+    assert all("tokens; the track allows 4,096" in proposal["why"] for proposal in found.history.proposals)

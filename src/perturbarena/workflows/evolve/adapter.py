@@ -26,6 +26,8 @@ from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts
 from perturbarena.workflows.evolve.shares import row_shares
 
+MARGIN: Final = 1.25
+"""An estimated length is held against the track's limit times this; the server's own count decides later."""
 WORDS: Final = {UP: "up", DOWN: "down", NONE: "no change"}
 
 
@@ -43,6 +45,8 @@ class Evaluated(NamedTuple):
     tokens: np.ndarray
     said: list[Kept]
     """The first seed's."""
+    longest: int
+    """Tokens of the longest prompt, by the server's count."""
 
 
 @dataclass(slots=True)
@@ -77,7 +81,7 @@ class Evolution:
         found = self.answer(chosen, rows)
         shares = row_shares(rows, found.predictions)
         if part == "selection":
-            self.history.add_trial(Trial.of(chosen, rows, found.predictions, found.tokens))
+            self.history.add_trial(Trial.of(chosen, rows, found.predictions, found.tokens, longest=found.longest))
             self.after_trial()
         objectives = [
             {"DE": float(d), "DIR": float(u), "tokens": -float(t)}
@@ -105,7 +109,8 @@ class Evolution:
         p = np.array([(one.p_up, one.p_down) if one.answered else self.unanswered for one in said])
         p = p.reshape(len(rows), len(self.seeds), 2).mean(axis=1)
         tokens = np.array([one.tokens for one in said], float).reshape(len(rows), -1).sum(axis=1)
-        return Evaluated(Predictions(rows.id, p[:, 0], p[:, 1]), tokens, said[:: len(self.seeds)])
+        longest = max((one.prompt_tokens for one in said), default=0)
+        return Evaluated(Predictions(rows.id, p[:, 0], p[:, 1]), tokens, said[:: len(self.seeds)], longest)
 
     def _trajectories(self, rows: LabelledQuestions, found: Evaluated) -> list[dict[str, Any]]:
         p = found.predictions
@@ -178,7 +183,7 @@ class Evolution:
         if told or self.max_prompt_tokens is None:
             return told
         longest = max(self.counter.count(prompts.text_of(question)) for question in self.parts.selection.questions)
-        if longest > self.max_prompt_tokens:
+        if longest > self.max_prompt_tokens * (1.0 if self.counter.exact else MARGIN):
             return f"its prompts have up to {longest:,} tokens; the track allows {self.max_prompt_tokens:,}"
         return ""
 

@@ -46,6 +46,7 @@ class Kept(NamedTuple):
     text: str
     reason: str
     tokens: int
+    prompt_tokens: int
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Kept:
@@ -53,7 +54,7 @@ class Kept(NamedTuple):
         text = "\n\n".join(part for part in (record["reasoning"], record["content"]) if part.strip())
         return cls(
             bool(record["answered"]), record.get("p_up", 0.0), record.get("p_down", 0.0), record.get("label", ""),
-            text, record.get("reason", ""), int(record["total_tokens"]),
+            text, record.get("reason", ""), int(record["total_tokens"]), int(record.get("prompt_tokens", 0)),
         )  # fmt: skip
 
 

@@ -16,27 +16,42 @@ from perturbarena.workflows.evolve.pareto import pareto_front
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate on all selection rows; ``tokens`` are those of a question, over its seeds."""
+    """A candidate on all selection rows.
+
+    ``tokens`` are those of a question, over its seeds; ``longest`` those of the longest prompt, by the server's
+    count, 0 where it did not say.
+    """
 
     candidate: Candidate
     score: float
     de: float
     direction: float
     tokens: float
+    longest: int = 0
 
     @classmethod
     def of(
-        cls, candidate: Candidate, rows: LabelledQuestions, predictions: Predictions, tokens: np.ndarray
+        cls,
+        candidate: Candidate,
+        rows: LabelledQuestions,
+        predictions: Predictions,
+        tokens: np.ndarray,
+        *,
+        longest: int = 0,
     ) -> Trial:
         """Score a candidate's answers, without intervals: choosing among many, they would mislead."""
         found = score_strict(rows, predictions, rng=np.random.default_rng(0), n_resamples=0)
-        return cls(candidate, found.score, found.de_auroc, found.dir_auroc, float(tokens.mean()))
+        return cls(candidate, found.score, found.de_auroc, found.dir_auroc, float(tokens.mean()), longest)
 
 
 @dataclass(slots=True)
 class History:
-    """Trials in order, the baseline first, and proposals in order."""
+    """Trials in order, the baseline first, and proposals in order.
 
+    ``limit``: most tokens of a prompt that the track allows; a longer one is no winner.
+    """
+
+    limit: int | None = None
     trials: list[Trial] = field(default_factory=list)
     proposals: list[dict[str, Any]] = field(default_factory=list)
 
@@ -82,7 +97,8 @@ class History:
     @property
     def best(self) -> Trial:
         """The best score on selection rows; among equals the one with fewer tokens, then the earlier."""
-        return min(self.trials, key=lambda trial: (-trial.score, trial.tokens, self.trials.index(trial)))
+        allowed = [t for t in self.trials if self.limit is None or t.longest <= self.limit] or self.trials[:1]
+        return min(allowed, key=lambda trial: (-trial.score, trial.tokens, self.trials.index(trial)))
 
     def outcomes(self) -> dict[str, int]:
         """Proposals by what became of them."""
@@ -92,7 +108,7 @@ class History:
         return counts
 
     def table(self) -> pd.DataFrame:
-        """``candidate,score,DE,DIR,tokens,on_front,is_baseline,is_best``, a line a trial."""
+        """``candidate,score,DE,DIR,tokens,longest_prompt,on_front,is_baseline,is_best``, a line a trial."""
         values = np.array([(t.de, t.direction, -t.tokens) for t in self.trials]).reshape(-1, 3)
         return pd.DataFrame(
             {
@@ -101,6 +117,7 @@ class History:
                 "DE": values[:, 0],
                 "DIR": values[:, 1],
                 "tokens": -values[:, 2],
+                "longest_prompt": [t.longest for t in self.trials],
                 "on_front": pareto_front(values) if len(values) else [],
                 "is_baseline": [t is self.trials[0] for t in self.trials],
                 "is_best": [t is self.best for t in self.trials],

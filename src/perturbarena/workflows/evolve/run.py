@@ -140,6 +140,13 @@ def prepared(plan: EvolvePlan) -> Prepared:
     """
     parts = deal_parts(plan.rows, most=plan.limits.rows, rng=np.random.default_rng([plan.seed, 0]))
     _check_budget(plan, parts)
+    asked = {pair for questions in plan.protected for pair in zip(questions.pert, questions.gene, strict=True)}
+    shared = [pair for pair in zip(plan.rows.pert, plan.rows.gene, strict=True) if pair in asked]
+    if shared:
+        raise InputError(
+            f"{len(shared):,} labelled rows are among the protected questions, e.g. {'_'.join(shared[0])}: their "
+            "labels would stand in prompts; take them out"
+        )
     if plan.shots > len(parts.train):
         raise InputError(f"--shots {plan.shots} are more than the {len(parts.train):,} rows to learn from")
     shots = first_shots(parts.train, plan.shots, rng=np.random.default_rng([plan.seed, 1]))
@@ -157,7 +164,7 @@ def _evolution(plan: EvolvePlan, parts: Parts, answers: Answers | None) -> Evolu
         challenge=plan.challenge,
         answers=answers or Answers.none(),
         guard=guard,
-        history=History(),
+        history=History(limit=plan.max_prompt_tokens),
         seeds=plan.seeds,
         unanswered=plan.unanswered,
         counter=plan.counter or token_counter(""),
