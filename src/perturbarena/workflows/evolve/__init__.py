@@ -5,7 +5,7 @@ from perturbarena.workflows.evolve.candidate import Candidate
 from perturbarena.workflows.evolve.confirmation import Confirmation, confirm
 from perturbarena.workflows.evolve.folder import evolve_in, held, write_evolved
 from perturbarena.workflows.evolve.history import History, Trial
-from perturbarena.workflows.evolve.models import model_asker, reflecting
+from perturbarena.workflows.evolve.models import Askers, model_askers, reflecting
 from perturbarena.workflows.evolve.pareto import pareto_front
 from perturbarena.workflows.evolve.refusal import Guard
 from perturbarena.workflows.evolve.rows import Parts, deal_parts
@@ -16,6 +16,7 @@ from perturbarena.workflows.evolve.stand_in import planted_asker, proposing_aske
 __all__ = [
     "Answers",
     "Asker",
+    "Askers",
     "BudgetSpentError",
     "Candidate",
     "Confirmation",
@@ -32,7 +33,7 @@ __all__ = [
     "evolve",
     "evolve_in",
     "held",
-    "model_asker",
+    "model_askers",
     "pareto_front",
     "planted_asker",
     "proposing_asker",

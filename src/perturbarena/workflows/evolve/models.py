@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from perturbarena.tracks.prompt.batch import Call, ask_batch
+from perturbarena.tracks.prompt.batch import BatchModel, Call
 from perturbarena.tracks.prompt.calls import CallRecord
 from perturbarena.tracks.prompt.settings import PromptSettings
 from perturbarena.tracks.running.endpoint import Transport
@@ -18,15 +19,43 @@ _TEXT: Final = "stated"
 """A reflection's text is read as it is; nothing is asked of its tokens."""
 
 
-def model_asker(settings: PromptSettings, transport: Transport, *, patience: float = PATIENCE) -> Asker:
-    """Asks questions of a model. Prompt lengths are judged beforehand and afterwards, not by stopping the run."""
-    unbounded = replace(settings, max_prompt_tokens=None)
+class Askers(NamedTuple):
+    """Who answers questions, and who proposes changes."""
 
+    asker: Asker
+    reflector: Asker
+
+
+@contextmanager
+def model_askers(
+    answering: tuple[PromptSettings, Transport],
+    reflection: tuple[PromptSettings, Transport],
+    *,
+    patience: float = PATIENCE,
+) -> Iterator[Askers]:
+    """Ask both models as long as the block lasts; where they are one and the same, it is made once.
+
+    Prompt lengths are judged before and after, not by stopping.
+    """
+    (settings, transport), (to_reflect, elsewhere) = answering, reflection
+    settings, to_reflect = (replace(one, max_prompt_tokens=None) for one in (settings, to_reflect))
+    with ExitStack() as stack:
+        model = stack.enter_context(BatchModel(settings, transport, patience=patience))
+        same = (settings.model, settings.model_args, transport) == (
+            to_reflect.model,
+            to_reflect.model_args,
+            elsewhere,
+        )
+        other = model if one == two else stack.enter_context(BatchModel(to_reflect, elsewhere, patience=patience))
+        yield Askers(_asker(model, settings), _asker(other, to_reflect))
+
+
+def _asker(model: BatchModel, settings: PromptSettings) -> Asker:
     def ask(calls: Sequence[Call], done: Callable[[Call, dict[str, Any]], None], *, meter: Meter) -> None:
         def told(call: Call, record: CallRecord) -> None:
             done(call, record.as_json())
 
-        ask_batch(calls, told, settings=unbounded, transport=transport, meter=meter, patience=patience)
+        model.ask(calls, told, meter=meter, settings=settings)
 
     return ask
 

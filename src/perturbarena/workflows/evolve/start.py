@@ -15,7 +15,7 @@ from perturbarena.tracks.prompt.settings import AnswerMode, PromptSettings
 from perturbarena.tracks.running.endpoint import full_model_name
 from perturbarena.tracks.running.tokens import token_counter
 from perturbarena.workflows.evolve.folder import evolve_in
-from perturbarena.workflows.evolve.models import model_asker, reflecting
+from perturbarena.workflows.evolve.models import model_askers, reflecting
 from perturbarena.workflows.evolve.run import Evolved, EvolvePlan, Limits
 from perturbarena.workflows.run_prompt import file_hash, model_arguments
 
@@ -95,14 +95,11 @@ def start(
         inputs=inputs | {"protected": [file_hash(path) for path in wanted.protect]},
         n_resamples=wanted.n_resamples,
     )
-    return evolve_in(
-        folder,
-        plan,
-        asker=model_asker(settings, transport, patience=reached.patience),
-        reflector=model_asker(reflection, to_reflect, patience=reached.patience),
-        ledger=ledger,
-        tell=tell,
-    )
+    with model_askers((settings, transport), (reflection, to_reflect), patience=reached.patience) as (
+        asker,
+        reflector,
+    ):
+        return evolve_in(folder, plan, asker=asker, reflector=reflector, ledger=ledger, tell=tell)
 
 
 def _settings(wanted: Wanted, reached: Reached, challenge: Challenge, track: str) -> PromptSettings:
