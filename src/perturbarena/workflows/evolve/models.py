@@ -41,11 +41,7 @@ def model_askers(
     settings, to_reflect = (replace(one, max_prompt_tokens=None) for one in (settings, to_reflect))
     with ExitStack() as stack:
         model = stack.enter_context(BatchModel(settings, transport, patience=patience))
-        same = (settings.model, settings.model_args, transport) == (
-            to_reflect.model,
-            to_reflect.model_args,
-            elsewhere,
-        )
+        one, two = ((s.model, s.model_args, t) for s, t in ((settings, transport), (to_reflect, elsewhere)))
         other = model if one == two else stack.enter_context(BatchModel(to_reflect, elsewhere, patience=patience))
         yield Askers(_asker(model, settings), _asker(other, to_reflect))
 
