@@ -11,8 +11,9 @@ from perturbarena import cli
 from perturbarena.challenge.formats import write_labelled
 from perturbarena.challenge.records import LabelledQuestions, Questions
 from perturbarena.errors import InputError
-from perturbarena.knowledge import GeneFeatures, KnowledgeBase, added_source, build_store, read_paths
+from perturbarena.knowledge import GeneFeatures, KnowledgeBase, PathTable, added_source, build_store, read_paths
 from perturbarena.tracks import fit_transfer
+from perturbarena.tracks.transfer_weights import roles_of
 from perturbarena.workflows.explain import explain, explanation_figure
 
 N_PERTS, N_GENES = 24, 60
@@ -147,3 +148,18 @@ def test_the_command_prints_tables_and_json(case, capsys):
     assert (folder / "why.png").exists()
     assert cli.run([*words[:-2], "--tried", "3", "-k", f"{folder}/none.sqlite"]) == 2
     assert "none.sqlite" in capsys.readouterr().err
+
+
+def test_a_table_of_pairs_describes_no_gene(case):
+    """Where a side is left undescribed another table stands in; a table of pairs does not count as describing it."""
+    _, rows, features = case
+    expression = GeneFeatures("expression", features.genes, features.matrix, "noise")
+    alone, beside = (roles_of([expression, *more])[0] for more in ([], [PathTable({}, "loss", "none")]))
+    assert alone == beside
+    assert alone.gene_alone.weight  # expression stands in for annotations
+    asked = rows.questions.take(np.arange(20))
+    answers = [
+        fit_transfer(rows, [expression, *more], rng=np.random.default_rng(0)).answer(asked).p_de
+        for more in ([], [PathTable({}, "loss", "none")])
+    ]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-12)
