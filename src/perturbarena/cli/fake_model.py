@@ -9,6 +9,7 @@ import typer
 
 FAULTS = "Faults"
 ANSWERS = "What it says"
+PLANTED = "Planted skill, for trying to tune prompts"
 
 
 def attach(app: typer.Typer) -> None:
@@ -40,6 +41,22 @@ def fake_model(
     ] = None,
     script: Annotated[
         Path | None, typer.Option(help="JSON with scripted tool calls.", rich_help_panel=ANSWERS)
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV of labelled questions it knows some of.", rich_help_panel=PLANTED)
+    ] = None,
+    skill: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of --truth it knows.", rich_help_panel=PLANTED)
+    ] = 0.5,
+    phrase: Annotated[
+        str | None, typer.Option(help="Words in a prompt that make it know more.", rich_help_panel=PLANTED)
+    ] = None,
+    phrase_skill: Annotated[
+        float, typer.Option(min=0, max=1, help="Share it knows with --phrase.", rich_help_panel=PLANTED)
+    ] = 0.8,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(help="Sentences it proposes for a prompt, one a line.", rich_help_panel=PLANTED),
     ] = None,
     fail_rate: Annotated[
         float, typer.Option(min=0, max=1, help="Share of calls with HTTP 500.", rich_help_panel=FAULTS)

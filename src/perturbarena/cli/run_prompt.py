@@ -60,6 +60,10 @@ Examples = Annotated[
     typer.Option(help="CSV with labelled questions to draw examples from.", rich_help_panel=_PROMPT),
 ]
 Shots = Annotated[int, typer.Option(min=0, help="Examples in each prompt.", rich_help_panel=_PROMPT)]
+ShotSet = Annotated[
+    Path | None,
+    typer.Option(help="CSV with the same labelled examples for every question.", rich_help_panel=_PROMPT),
+]
 ShotsSeed = Annotated[int, typer.Option(min=0, help="Seed of their draw.", rich_help_panel=_PROMPT)]
 How = Annotated[
     Answers, typer.Option(help="stated in the text; logprobs of the answer's letter; or its label as 0 and 1.")
@@ -117,6 +121,7 @@ def prompt(
     examples: Examples = None,
     shots: Shots = 0,
     shots_seed: ShotsSeed = 0,
+    shot_set: ShotSet = None,
     answers: How = Answers.stated,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many questions.")] = None,
     shard: Annotated[
@@ -185,14 +190,16 @@ def prompt(
     rules = load_challenge(challenge)
     settings = resolve_settings(
         rules, track, model=model, answers=answers.value, base_url=base_url, unranked=unranked,
-        seeds=_seeds(seeds), temperature=temperature, top_p=top_p, retries=retries,
+        seeds=read_seeds(seeds), temperature=temperature, top_p=top_p, retries=retries,
         max_completion_tokens=max_completion_tokens,
         reasoning_effort=reasoning_effort and reasoning_effort.value,
         model_args=model_arguments(model_arg or []),
     )  # fmt: skip
     transport = Transport(base_url=base_url, concurrency=concurrency, timeout=timeout, attempts=attempts)
     asked = read_asked(questions, limit=limit, shard=shard)
-    source = PromptSource(template=template, prompts=prompts, examples=examples, shots=shots, seed=shots_seed)
+    source = PromptSource(
+        template=template, prompts=prompts, examples=examples, shots=shots, seed=shots_seed, shot_set=shot_set
+    )
     made = make_prompts(source, asked.questions, challenge=rules, answers=answers.value)
     if dry_run:
         from perturbarena.tracks.prompt.dry import Expectation
@@ -248,6 +255,7 @@ def ask(
     examples: Examples = None,
     shots: Shots = 0,
     shots_seed: ShotsSeed = 0,
+    shot_set: ShotSet = None,
     answers: How = Answers.stated,
     timeout: Timeout = 600.0,
     max_completion_tokens: MaxTokens = None,
@@ -276,13 +284,13 @@ def ask(
     rules = load_challenge(challenge)
     settings = resolve_settings(
         rules, track, model=model, answers=answers.value, base_url=base_url, unranked=unranked,
-        seeds=_seeds(seeds), temperature=temperature, top_p=top_p,
+        seeds=read_seeds(seeds), temperature=temperature, top_p=top_p,
         max_completion_tokens=max_completion_tokens,
         reasoning_effort=reasoning_effort and reasoning_effort.value,
         model_args=model_arguments(model_arg or []),
     )  # fmt: skip
     question = Question(f"{pert}_{gene}", pert, gene)
-    source = PromptSource(template=template, examples=examples, shots=shots, seed=shots_seed)
+    source = PromptSource(template=template, examples=examples, shots=shots, seed=shots_seed, shot_set=shot_set)
     made = make_prompts(source, Questions.from_pairs([pert], [gene]), challenge=rules, answers=answers.value)
     record = ask_one(
         question,
@@ -298,7 +306,8 @@ def ask(
         raise typer.Exit(1)
 
 
-def _seeds(text: str | None) -> list[int] | None:
+def read_seeds(text: str | None) -> list[int] | None:
+    """Whole numbers separated by commas; InputError where they are none."""
     from perturbarena.errors import InputError
 
     if text is None:

@@ -28,13 +28,15 @@ from perturbarena.knowledge.embeddings import (
 )
 from perturbarena.knowledge.expression import expression_features
 from perturbarena.knowledge.features import GeneFeatures, read_features
-from perturbarena.knowledge.folder import Block, FeatureBlocks, load_features
+from perturbarena.knowledge.folder import PAIR_BLOCKS, Block, FeatureBlocks, load_features
 from perturbarena.knowledge.gene_sets import gene_set_features
 from perturbarena.knowledge.lookup import KnowledgeBase, SourceRecord
 from perturbarena.knowledge.orthologs import read_orthologs
+from perturbarena.knowledge.paths import PathTable, Perturbation, implied_direction, read_paths
 from perturbarena.knowledge.sources import Source, added_source, choose_sources, declared_sources
 
 __all__ = [
+    "PAIR_BLOCKS",
     "Answer",
     "Block",
     "BuildReport",
@@ -53,6 +55,8 @@ __all__ = [
     "Neighbour",
     "Orthologue",
     "PairTable",
+    "PathTable",
+    "Perturbation",
     "Profile",
     "Regulation",
     "SetMembership",
@@ -73,11 +77,13 @@ __all__ = [
     "expression_embedding",
     "expression_features",
     "gene_set_features",
+    "implied_direction",
     "load_features",
     "read_collection",
     "read_elsewhere",
     "read_features",
     "read_orthologs",
+    "read_paths",
     "read_screen",
     "set_embedding",
     "table_embedding",

@@ -17,13 +17,16 @@ from perturbarena.knowledge.expression import expression_features
 from perturbarena.knowledge.features import GeneFeatures, read_features
 from perturbarena.knowledge.gene_sets import gene_set_features
 from perturbarena.knowledge.orthologs import read_orthologs
+from perturbarena.knowledge.paths import PathTable
 
 EXPRESSION: Final = "expression_refs/mouse_*.tsv.gz"
 GENE_SETS: Final = "msigdb_mouse_*/*.gmt.gz"
 ORTHOLOGS: Final = "orthologs/babelgene_hcop_human_mouse.tsv.gz"
 
-Block: TypeAlias = GeneFeatures | GeneSetCollection | PairTable
+Block: TypeAlias = GeneFeatures | GeneSetCollection | PairTable | PathTable
 """A table of genes, a collection of gene sets, or a table of pairs."""
+PAIR_BLOCKS: Final = (PairTable, PathTable)
+"""Blocks that say nothing of a gene alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Records in, figures and pages out. No statistics of its own."""
 
+from perturbarena.report.explanation import ShiftBar, ShiftPanel, draw_shifts
 from perturbarena.report.figures import (
     Curve,
     DifferencePanel,
@@ -15,6 +16,7 @@ from perturbarena.report.figures import (
 from perturbarena.report.forest import ForestLine, ForestPanel, draw_forest
 from perturbarena.report.page import render_page
 from perturbarena.report.page_record import Page, RunSection
+from perturbarena.report.pareto import ParetoPoint, draw_pareto
 from perturbarena.report.question_set import (
     draw_label_mix,
     draw_log2fc,
@@ -30,19 +32,24 @@ __all__ = [
     "ForestPanel",
     "Measure",
     "Page",
+    "ParetoPoint",
     "RocPanel",
     "RunSection",
+    "ShiftBar",
+    "ShiftPanel",
     "VolcanoPanel",
     "draw_differences",
     "draw_forest",
     "draw_label_mix",
     "draw_log2fc",
     "draw_moved_genes",
+    "draw_pareto",
     "draw_power",
     "draw_qq",
     "draw_rows_per_gene",
     "draw_scores",
     "draw_training_curves",
+    "draw_shifts",
     "draw_volcanoes",
     "render_page",
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from perturbarena.tracks.transfer import BASES, TransferAnswers, TransferModel, count_basis, fit_transfer
     from perturbarena.tracks.transfer_evidence import Evidence, Near, Ranges, evidence, refit_ranges
     from perturbarena.tracks.transfer_models import TransferSettings
+    from perturbarena.tracks.transfer_refit import Pulls, Relearner, pulls_of
 
 __all__ = [
     "BASES",
@@ -40,7 +41,9 @@ __all__ = [
     "ParseReport",
     "ParsedAnswer",
     "Part",
+    "Pulls",
     "Ranges",
+    "Relearner",
     "TransferAnswers",
     "TransferModel",
     "TransferSettings",
@@ -53,6 +56,7 @@ __all__ = [
     "parse_answer",
     "parse_answers",
     "parse_report",
+    "pulls_of",
     "refit_ranges",
 ]
 
@@ -69,6 +73,7 @@ _HOME = {
     "transfer": ("BASES", "TransferAnswers", "TransferModel", "count_basis", "fit_transfer"),
     "transfer_evidence": ("Evidence", "Near", "Ranges", "evidence", "refit_ranges"),
     "transfer_models": ("TransferSettings",),
+    "transfer_refit": ("Pulls", "Relearner", "pulls_of"),
 }
 """Module → the public names that it defines."""
 

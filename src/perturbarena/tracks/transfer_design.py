@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from perturbarena.challenge.records import Questions
 from perturbarena.errors import InputError
-from perturbarena.knowledge import Block, GeneFeatures, GeneSetCollection, PairTable
+from perturbarena.knowledge import PAIR_BLOCKS, Block, GeneFeatures, GeneSetCollection
 from perturbarena.knowledge.decomposition import truncated_svd
 from perturbarena.tracks.transfer_pairs import PairColumns
 from perturbarena.tracks.transfer_weights import Roles, roles_of
@@ -145,7 +145,7 @@ def _why_nothing_varies(names: np.ndarray, features: Sequence[Block]) -> str:
 
 def _turned(block: Block, names: np.ndarray, roles: Roles) -> _Block | None:
     """The block's components, of mean squared row length 1 over ``names``; None where nothing varies or counts."""
-    if isinstance(block, PairTable) or not roles.columns():
+    if isinstance(block, PAIR_BLOCKS) or not roles.columns():
         return None
     if isinstance(block, GeneSetCollection):
         return _turned_sets(block, names, roles)

@@ -163,7 +163,13 @@ def fit_movement(rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: Tra
 
 
 def fit_direction(
-    rows: Rows, yes: np.ndarray, gene: np.ndarray, *, settings: TransferSettings, rng: np.random.Generator
+    rows: Rows,
+    yes: np.ndarray,
+    gene: np.ndarray,
+    *,
+    settings: TransferSettings,
+    rng: np.random.Generator | None = None,
+    kernel: Kernel | None = None,
 ) -> DirectionHead:
     """Fit both models to ``yes`` (n,) bool.
 
@@ -175,6 +181,8 @@ def fit_direction(
         The rows' target gene, shape (n,): rows of one gene are not independent witnesses.
     settings, rng
         See :class:`TransferSettings`; ``rng`` draws the landmarks.
+    kernel
+        Landmarks that were drawn before, in place of ``rng``.
 
     Notes
     -----
@@ -185,7 +193,9 @@ def fit_direction(
     target = yes.astype(np.float64)
     group = np.unique(gene.astype(str), return_inverse=True)[1]
     linear = ridge(rows.linear, target, penalty=settings.ridge, group=group, group_variance=settings.gene_variance)
-    kernel = _nystroem(rows.kernel, settings, rng)
+    if kernel is None:
+        assert rng is not None, "landmarks are either given or drawn"
+        kernel = _nystroem(rows.kernel, settings, rng)
     no_group = np.arange(len(target))
     on_kernel = ridge(kernel.features(rows.kernel), target, penalty=settings.kernel_ridge, group=no_group)
     return DirectionHead(float(target.mean()), linear, kernel, on_kernel, settings.kernel_share)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from perturbarena.challenge.records import Questions
-from perturbarena.knowledge import Block, GeneFeatures, GeneSetCollection, PairTable
+from perturbarena.knowledge import PAIR_BLOCKS, Block, GeneFeatures, GeneSetCollection, PairTable, PathTable
 
 ALIKE: Final = frozenset({"expression", "coexpression", "gene_sets"})
 """Tables in which two genes can be compared."""
@@ -22,7 +22,7 @@ ALIKE: Final = frozenset({"expression", "coexpression", "gene_sets"})
 class PairColumns:
     """The columns of a pair, with mean and standard deviation over the training rows, shape (c,)."""
 
-    sources: tuple[_Likeness | GeneSetCollection | PairTable, ...]
+    sources: tuple[Source, ...]
     mean: np.ndarray
     spread: np.ndarray
 
@@ -30,9 +30,9 @@ class PairColumns:
     def learn(cls, train: Questions, features: Sequence[Block]) -> PairColumns:
         """Collect what the blocks say of pairs, and its scale over the training rows."""
         names = np.array(sorted(set(train.gene) | set(train.pert)), object)
-        found: list[_Likeness | GeneSetCollection | PairTable] = []
+        found: list[Source] = []
         for block in features:
-            if isinstance(block, (GeneSetCollection, PairTable)):
+            if isinstance(block, (GeneSetCollection, *PAIR_BLOCKS)):
                 found.append(block)
             elif block.name in ALIKE:
                 found.append(_Likeness.learn(block, names))
@@ -77,7 +77,9 @@ class _Likeness:
         return np.column_stack([cosine, np.abs(cosine)])
 
 
-def _raw(
-    sources: tuple[_Likeness | GeneSetCollection | PairTable, ...], pert: np.ndarray, gene: np.ndarray
-) -> np.ndarray:
+Source: TypeAlias = _Likeness | GeneSetCollection | PairTable | PathTable
+"""What columns of a pair come from."""
+
+
+def _raw(sources: tuple[Source, ...], pert: np.ndarray, gene: np.ndarray) -> np.ndarray:
     return np.hstack([np.empty((len(pert), 0)), *(source.pair_values(pert, gene) for source in sources)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from perturbarena.knowledge import Block, PairTable
+from perturbarena.knowledge import PAIR_BLOCKS, Block
 
 ALL: Final = 10**6
 """Every column there is."""
@@ -78,7 +78,7 @@ ROLES: Final[Mapping[str, Roles]] = {
     "response_elsewhere": Roles(gene=Role(0.32)),
 }  # fmt: skip
 PAIRS_ONLY: Final = Roles()
-"""Collections not named above (GO functions, Reactome, WikiPathways, TF targets): for what two genes share."""
+"""Tables of pairs, and collections not named above (GO functions, Reactome, …): for what two genes share."""
 ANY_BLOCK: Final = Roles(
     gene=Role(1.0), pert=Role(1.0), gene_kernel=Role(1.0), pert_kernel=Role(1.0),
     gene_alone=Role(1.0), gene_pair=Role(0.7, 4), pert_pair=Role(0.7, 8),
@@ -88,8 +88,11 @@ ANY_BLOCK: Final = Roles(
 
 def roles_of(blocks: Sequence[Block]) -> list[Roles]:
     """Each block's roles; where a side would be left undescribed, any table of genes stands in."""
-    found = [ROLES.get(block.name, PAIRS_ONLY if is_collection(block) else ANY_BLOCK) for block in blocks]
-    tables = [not is_collection(block) and not isinstance(block, PairTable) for block in blocks]
+    tables = [not is_collection(block) and not isinstance(block, PAIR_BLOCKS) for block in blocks]
+    found = [
+        ROLES.get(block.name, ANY_BLOCK if table else PAIRS_ONLY)
+        for block, table in zip(blocks, tables, strict=True)
+    ]
     for side, names in (
         ("gene", ("gene", "gene_kernel")), ("pert", ("pert", "pert_kernel")),
         ("gene_alone", ("gene_alone",)), ("gene_pair", ("gene_pair",)), ("pert_pair", ("pert_pair",)),

@@ -15,6 +15,7 @@ from perturbarena.challenge.rules import Challenge
 from perturbarena.errors import InputError
 from perturbarena.evaluation import ScoreResult, metric_rules, score_strict
 from perturbarena.tracks.prompt import (
+    ChosenExamples,
     Examples,
     Prompts,
     PromptSettings,
@@ -37,6 +38,8 @@ class PromptSource:
     template: Path | None = None
     prompts: Path | None = None
     examples: Path | None = None
+    shot_set: Path | None = None
+    """The same examples for every question, all of the file's."""
     shots: int = 0
     seed: int = 0
     """Of the draw of examples."""
@@ -44,6 +47,7 @@ class PromptSource:
     def hashes(self) -> dict[str, Any]:
         """Each file that is given, with its hash."""
         files = {"template": self.template, "prompts": self.prompts, "examples": self.examples}
+        files["shot_set"] = self.shot_set
         hashed = {name: file_hash(p) for name, p in files.items() if p is not None}
         return hashed | ({"shots": self.shots, "shots_seed": self.seed} if self.shots else {})
 
@@ -95,13 +99,20 @@ def make_prompts(source: PromptSource, asked: Questions, *, challenge: Challenge
         If options contradict each other.
     """
     if source.prompts is not None:
-        if source.template is not None or source.examples is not None or source.shots:
-            raise InputError("--prompts holds whole prompts; --template, --examples and --shots do not go with it")
+        others = (source.template, source.examples, source.shot_set)
+        if any(path is not None for path in others) or source.shots:
+            raise InputError(
+                "--prompts holds whole prompts; --template, --examples, --shots and --shot-set do not go with it"
+            )
         return file_prompts(source.prompts, asked)
     if (source.examples is None) != (source.shots == 0):
         raise InputError("--examples TRAIN.csv and --shots K (1 or more) go together")
     shots = None
-    if source.examples is not None:
+    if source.shot_set is not None:
+        if source.examples is not None:
+            raise InputError("--shot-set and --examples are two ways of choosing examples; give one")
+        shots = ChosenExamples(read_labelled(source.shot_set))
+    elif source.examples is not None:
         shots = Examples(read_labelled(source.examples), source.shots, seed=source.seed)
     name = "stated" if answers == "stated" else "letter"
     template = shipped_template(name) if source.template is None else load_template(source.template)

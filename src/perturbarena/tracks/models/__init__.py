@@ -2,7 +2,18 @@
 
 from perturbarena.tracks.models.fake_model import FakeModel
 from perturbarena.tracks.models.fake_server import OUTCOMES, serve
+from perturbarena.tracks.models.planted import Planted, proposed, read_proposals
 from perturbarena.tracks.models.replay import Recording, read_recording
 from perturbarena.tracks.models.settings import FakeSettings
 
-__all__ = ["OUTCOMES", "FakeModel", "FakeSettings", "Recording", "read_recording", "serve"]
+__all__ = [
+    "OUTCOMES",
+    "FakeModel",
+    "FakeSettings",
+    "Planted",
+    "Recording",
+    "proposed",
+    "read_proposals",
+    "read_recording",
+    "serve",
+]

@@ -22,6 +22,7 @@ from perturbarena.errors import InputError
 from perturbarena.tracks.models.completion import GARBLE, Answer, as_stream, completion, invent, split_trace
 from perturbarena.tracks.models.conversation import Conversation, UnanswerableError, draw, read_conversation
 from perturbarena.tracks.models.http_server import Connection, Request
+from perturbarena.tracks.models.planted import Planted, is_reflection, proposed, read_proposals, read_truth
 from perturbarena.tracks.models.replay import Recording, read_recording, read_texts
 from perturbarena.tracks.models.script import Script, read_script, scripted
 from perturbarena.tracks.models.settings import FakeSettings
@@ -100,6 +101,13 @@ class FakeServer:
         self.stats = Stats()
         self._recording: Recording | None = read_recording(settings.replay) if settings.replay else None
         self._texts = read_texts(settings.answers) if settings.answers else None
+        self._proposals = read_proposals(settings.proposals) if settings.proposals else None
+        self._truth = read_truth(settings.truth) if settings.truth else None
+        if self._truth is not None:
+            labels = dict(zip(self._truth[1].id, self._truth[1].label, strict=True))
+            self._planted = Planted(
+                labels, settings.skill, settings.phrase, settings.phrase_skill, seed=settings.seed
+            )
         self._script: Script = read_script(settings.script) if settings.script else {}
         self._log: IO[str] | None = None
         self._requests: deque[Mapping[str, Any]] = deque(maxlen=KEPT_REQUESTS)
@@ -164,6 +172,14 @@ class FakeServer:
             finder, texts = self._texts
             question = finder.find(conversation)
             return dataclasses.replace(conversation, question=question), Answer(*split_trace(texts[question]))
+        if self._proposals is not None and is_reflection(conversation):
+            own = self.settings.seed
+            said = proposed(conversation.text, self._proposals, seed=conversation.seed, own_seed=own)
+            return conversation, Answer("", said)
+        if self._truth is not None:
+            question, seed = self._truth[0].find(conversation), conversation.seed
+            answer = self._planted.answer(conversation.text, question, seed, stated=self.settings.stated)
+            return dataclasses.replace(conversation, question=question), answer
         told = scripted(self._script, conversation)
         return conversation, told or invent(conversation, seed=self.settings.seed, stated=self.settings.stated)
 

@@ -62,6 +62,16 @@ class FakeSettings(BaseModel):
     """CSV of recorded outputs, one row a question, with traces and probabilities by seed."""
     script: Path | None = None
     """JSON with scripted tool calls."""
+    truth: Path | None = None
+    """CSV of labelled questions that the model knows some of; see ``skill``."""
+    skill: Share = 0.5
+    """With ``truth``: share of answers that are known; the others are guessed, anew for every prompt."""
+    phrase: str | None = None
+    """With ``truth``: words that, standing in the prompt, raise the share to ``phrase_skill``."""
+    phrase_skill: Share = 0.8
+    """With ``phrase``: share of answers that are known where the prompt holds it."""
+    proposals: Path | None = None
+    """Text file, one sentence a line: what the model adds to a prompt when asked to improve it."""
     log: Path | None = None
     """JSON-lines file to which each call is appended as it ends; it outlives the process."""
 

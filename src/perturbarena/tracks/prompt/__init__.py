@@ -6,7 +6,7 @@ What needs inspect-ai stands in ``runner``, ``task`` and ``calls`` and is import
 from perturbarena.tracks.prompt.prompts import Prompts, file_prompts, template_prompts
 from perturbarena.tracks.prompt.reading import Reading, Written, read_answer
 from perturbarena.tracks.prompt.settings import ANSWER_MODES, PromptSettings, resolve_settings
-from perturbarena.tracks.prompt.shots import Examples
+from perturbarena.tracks.prompt.shots import ChosenExamples, Examples
 from perturbarena.tracks.prompt.template import (
     Template,
     cell_context,
@@ -18,6 +18,7 @@ from perturbarena.tracks.running.endpoint import Transport
 
 __all__ = [
     "ANSWER_MODES",
+    "ChosenExamples",
     "Examples",
     "PromptSettings",
     "Prompts",

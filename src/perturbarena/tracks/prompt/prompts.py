@@ -13,7 +13,7 @@ from perturbarena.challenge.formats import read_table
 from perturbarena.challenge.records import Question, Questions
 from perturbarena.challenge.rules import Challenge
 from perturbarena.errors import FormatError, InputError
-from perturbarena.tracks.prompt.shots import Examples
+from perturbarena.tracks.prompt.shots import ChosenExamples, Examples
 from perturbarena.tracks.prompt.template import Template, cell_context
 
 _NAMED: Final = 5
@@ -40,7 +40,9 @@ class Prompts:
         return total.hexdigest()
 
 
-def template_prompts(template: Template, *, challenge: Challenge, examples: Examples | None = None) -> Prompts:
+def template_prompts(
+    template: Template, *, challenge: Challenge, examples: Examples | ChosenExamples | None = None
+) -> Prompts:
     """Prompts from a template, with worked examples where it asks for them.
 
     Raises
@@ -49,7 +51,7 @@ def template_prompts(template: Template, *, challenge: Challenge, examples: Exam
         If examples are given and the template has no place for them.
     """
     if examples is not None and "examples" not in template.fields:
-        raise InputError(f"{template.source} has no {{examples}}, so --shots would change nothing")
+        raise InputError(f"{template.source} has no {{examples}}, so examples would change nothing")
     context = cell_context(challenge.biology)
 
     def text_of(question: Question) -> str:

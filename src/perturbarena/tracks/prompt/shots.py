@@ -57,12 +57,26 @@ class Examples:
 
     def block(self, question: Question) -> str:
         """The examples as text for the template's ``{examples}``; empty where ``k`` is 0."""
-        if not self._k:
-            return ""
-        letter = dict(zip(LABELS, DEFAULT_LETTERS, strict=True))
-        rows = self.draw(question)
-        lines = [
-            f"Perturbed gene: {pert}; target gene: {gene}; <answer>{letter[label]}</answer>"
-            for pert, gene, label in zip(rows.pert, rows.gene, rows.label, strict=True)
-        ]
-        return "\n".join((_HEADING, *lines)) + "\n\n"
+        return _block(self.draw(question)) if self._k else ""
+
+
+class ChosenExamples:
+    """The same examples for every question, but for those that share one of its genes."""
+
+    def __init__(self, rows: LabelledQuestions) -> None:
+        self.rows = rows
+
+    def block(self, question: Question) -> str:
+        """The examples as text for the template's ``{examples}``; empty where none is left."""
+        own = [question.pert, question.gene]
+        kept = ~(np.isin(self.rows.pert, own) | np.isin(self.rows.gene, own))
+        return _block(self.rows.take(np.flatnonzero(kept))) if kept.any() else ""
+
+
+def _block(rows: LabelledQuestions) -> str:
+    letter = dict(zip(LABELS, DEFAULT_LETTERS, strict=True))
+    lines = [
+        f"Perturbed gene: {pert}; target gene: {gene}; <answer>{letter[label]}</answer>"
+        for pert, gene, label in zip(rows.pert, rows.gene, rows.label, strict=True)
+    ]
+    return "\n".join((_HEADING, *lines)) + "\n\n"

@@ -28,6 +28,7 @@ from tenacity import RetryError
 
 from perturbarena.errors import ModelServerError
 from perturbarena.tracks.running.endpoint import Transport
+from perturbarena.tracks.running.meter import Meter
 from perturbarena.tracks.running.progress import Counts
 
 PATIENCE: Final = 300.0
@@ -71,9 +72,11 @@ class Usage(NamedTuple):
 class Server:
     """Makes the requests of all questions, and knows how their server is doing."""
 
-    def __init__(self, transport: Transport, *, counts: Counts, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, transport: Transport, *, counts: Counts, patience: float = PATIENCE, meter: Meter | None = None
+    ) -> None:
         self.counts = counts
-        self._transport, self._patience = transport, patience
+        self._transport, self._patience, self._meter = transport, patience, meter or Meter()
         self._limiter = anyio.CapacityLimiter(transport.concurrency)
         self._opened = anyio.Event()
         self._probing = False
@@ -125,22 +128,23 @@ class Server:
 
     def usage(self, output: ModelOutput) -> Usage:
         """The tokens of an answer, which are also counted for the run."""
-        if output.usage is None:
-            return Usage()
-        used = output.usage
-        read = used.input_tokens + (used.input_tokens_cache_read or 0) + (used.input_tokens_cache_write or 0)
-        self.counts.input_tokens += read
-        self.counts.output_tokens += used.output_tokens
-        return Usage(read, used.output_tokens, used.total_tokens or read + used.output_tokens)
+        used = usage_of(output)
+        self.counts.input_tokens += used.read
+        self.counts.output_tokens += used.written
+        return used
 
     async def _once(self, request: Callable[[], Awaitable[ModelOutput]]) -> ModelOutput | Failure:
         async with self._limiter:
             if self.gone:
                 return _GONE
+            if not self._meter.begin():
+                return _SPENT
             self.counts.calls += 1
+            tokens = 0
             try:
                 with anyio.fail_after(self._transport.timeout):
                     output = await request()
+                tokens = usage_of(output).total
             except TimeoutError:
                 return Failure("timeout", f"{TRANSPORT}timeout")
             except RetryError as error:
@@ -150,6 +154,8 @@ class Server:
             except (ValueError, TypeError, openai.APIError) as error:
                 # a reply with status 200 that is no completion: cut-off JSON, a body without choices
                 return Failure("malformed", f"{TRANSPORT}malformed reply ({type(error).__name__})")
+            finally:
+                self._meter.end(tokens)
         self._last_sign = time.monotonic()
         return output
 
@@ -176,6 +182,18 @@ class Server:
 
 
 _GONE: Final = Failure("gone", f"{TRANSPORT}server_gone", final=True)
+SPENT: Final = f"{TRANSPORT}budget_spent"
+"""The reason of a call that a budget had no room for."""
+_SPENT: Final = Failure("budget_spent", SPENT, final=True)
+
+
+def usage_of(output: ModelOutput) -> Usage:
+    """The tokens of an answer by the server's count; zeros where it did not say."""
+    used = output.usage
+    if used is None:
+        return Usage()
+    read = used.input_tokens + (used.input_tokens_cache_read or 0) + (used.input_tokens_cache_write or 0)
+    return Usage(read, used.output_tokens, used.total_tokens or read + used.output_tokens)
 
 
 def _failure(error: BaseException | None) -> Failure:
