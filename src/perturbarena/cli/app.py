@@ -19,6 +19,7 @@ from perturbarena.cli import (
     fake_model,
     fuse,
     knowledge,
+    lab,
     mcp,
     parse,
     predict,
@@ -53,6 +54,7 @@ GROUPS: tuple[ModuleType, ...] = (
     compare,
     submit,
     audit,
+    lab,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""

@@ -1,5 +1,13 @@
 """Records in, figures and pages out. No statistics of its own."""
 
+from perturbarena.report.campaign_figures import (
+    BandCurve,
+    CurvePanel,
+    ExpectedPanel,
+    draw_curves,
+    draw_expected,
+)
+from perturbarena.report.campaign_page import CampaignPage, HypothesisRow, RoundRow, render_campaign
 from perturbarena.report.figures import (
     Curve,
     DifferencePanel,
@@ -23,16 +31,24 @@ from perturbarena.report.question_set import (
 )
 
 __all__ = [
+    "BandCurve",
+    "CampaignPage",
     "Curve",
+    "CurvePanel",
     "DifferencePanel",
+    "ExpectedPanel",
     "ForestLine",
     "ForestPanel",
+    "HypothesisRow",
     "Measure",
     "Page",
     "RocPanel",
+    "RoundRow",
     "RunSection",
     "VolcanoPanel",
+    "draw_curves",
     "draw_differences",
+    "draw_expected",
     "draw_forest",
     "draw_label_mix",
     "draw_log2fc",
@@ -42,5 +58,6 @@ __all__ = [
     "draw_rows_per_gene",
     "draw_scores",
     "draw_volcanoes",
+    "render_campaign",
     "render_page",
 ]
