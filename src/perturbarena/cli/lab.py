@@ -128,11 +128,11 @@ def propose(
     out.print(
         f"[b]round {found.number}[/]: {counted(len(found.picks), 'knockout')} chosen by {found.strategy}{again}"
     )
-    out.print(
+    learned = (
         f"learned from {counted(found.learned_from, 'knockout')}; likeness of candidates is believed to explain "
-        f"{found.explained:.0%} of what differs between knockouts",
-        style="dim",
+        f"{found.explained:.0%} of what differs between knockouts"
     )
+    out.print(learned if found.learned_from else "nothing is measured yet, so nothing is predicted", style="dim")
     out.print(_picks_table(found.picks))
     out.print(f"the order: [b]{found.plate}[/]", soft_wrap=True)
 

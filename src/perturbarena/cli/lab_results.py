@@ -228,20 +228,22 @@ def _print_overview(found: Overview) -> None:
         f"[b]{found.root}[/]: {found.measured} of {counted(found.candidates, 'candidate')} measured, "
         f"{counted(len(found.hits), 'hit')}, {found.open} can be proposed"
     )
-    table = Table("round", "chosen by", box=box.SIMPLE_HEAD)
-    for name in (
+    table = Table("round", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("chosen by", max_width=24)
+    columns = (
         "ordered",
-        "measured",
+        "came",
         "failed",
         "missing",
         "hits",
-        "expected",
+        "(expected)",
         "borne out",
-        "by chance",
+        "(chance)",
         "refuted",
         "r",
-    ):
-        table.add_column(name, justify="right")
+    )
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for line in found.rounds:
         before = line.number == 0
         table.add_row(

@@ -14,6 +14,7 @@ from perturbarena.cli.screen_options import BatchColumn, ControlValue, GuideColu
 
 if TYPE_CHECKING:
     from perturbarena.lab import Fared
+    from perturbarena.stats.paired import PairedDifference
 
 
 def attach(group: typer.Typer) -> None:
@@ -88,7 +89,8 @@ def simulate(
         found = simulate_campaigns([hidden], plan, progress=progress)
     summary = {
         "screen": {"file": screen.name, "sha256": file_hash(screen)},
-        "candidates": len(hidden.features), "genes": len(hidden.shown.genes), "objective": hide.objective.as_json(),
+        "candidates": len(hidden.features), "genes": len(hidden.shown.genes),
+        "objective": hide.objective.as_json(),
         "game": {"start": start, "rounds": rounds, "round_size": batch_size, "hit_share": hit_share},
         "seeds": seeds, "seed": seed, "perturbarena": __version__, "notes": list(found.notes),
         "strategies": [one.as_json() for one in found.fared],
@@ -126,13 +128,13 @@ def _print_fared(found: list[Fared], seeds: int) -> None:
     out.print(table)
     out.print(
         f"{counted(seeds, 'campaign')} each, paired by seed, 95 % intervals over seeds: they speak of other "
-        "beginnings on this screen, not of other screens. Hits found: mean share over rounds (area under the curve). "
-        "Prediction: knockouts and genes set aside.",
+        "beginnings on this screen, not of other screens. Hits found: mean share over rounds (area under "
+        "the curve). Prediction: knockouts and genes set aside.",
         style="dim",
     )
 
 
-def difference(found) -> str:
+def difference(found: PairedDifference) -> str:
     """A difference with its interval."""
     if found.interval is None:
         return f"{found.difference:+.3f}"

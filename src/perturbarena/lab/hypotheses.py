@@ -91,14 +91,18 @@ class Settled:
         return dict(Counter(self.genes))
 
 
-def expected_moves(mean: np.ndarray, sd: np.ndarray, genes: np.ndarray, *, own: str) -> tuple[Move, ...]:
-    """The genes whose direction is surest, of one predicted profile (G,); ``own`` gene left out.
+def expected_moves(
+    mean: np.ndarray, sd: np.ndarray, genes: np.ndarray, *, usual: np.ndarray, own: str
+) -> tuple[Move, ...]:
+    """Genes of one predicted profile (G,) that should move, and otherwise than after the ``usual`` knockout (G,).
 
+    The largest |mean − usual|/sd come first, among |mean| ≥ LEAST; the ``own`` gene is left out.
     ``sure`` is Φ(|mean|/sd): of the direction, not of being called.
     """
     able = (np.abs(mean) >= LEAST) & (genes != own)
     sure = ndtr(np.abs(mean) / np.maximum(sd, 1e-12))
-    order = np.argsort(-np.where(able, sure, -1.0), kind="stable")[: min(NAMED, int(able.sum()))]
+    apart = np.abs(mean - usual) / np.maximum(sd, 1e-12)
+    order = np.argsort(-np.where(able, apart, -1.0), kind="stable")[: min(NAMED, int(able.sum()))]
     return tuple(
         Move(str(genes[g]), "up" if mean[g] > 0 else "down", round(float(sure[g]), 3), round(float(mean[g]), 3))
         for g in order

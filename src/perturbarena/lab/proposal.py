@@ -70,7 +70,9 @@ def propose(situation: Situation, strategy: Strategy, n: int, *, rng: np.random.
         name = str(situation.names[pick.place])
         moves: tuple[Move, ...] = pick.moves
         if not moves and situation.effects.learns:
-            moves = expected_moves(predicted.mean[i], predicted.sd[i], genes, own=name)
+            moves = expected_moves(
+                predicted.mean[i], predicted.sd[i], genes, usual=situation.effects.centre, own=name
+            )
         probability = round(float(situation.p_hit[pick.place]), 4) if learns else None
         hypothesis = Hypothesis(name, moves, pick.reason, strategy.name, probability)
         value, sd = (float(x[pick.place, 0]) for x in (believed.mean, believed.sd))

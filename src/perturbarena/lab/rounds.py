@@ -193,14 +193,14 @@ class Surprise:
 def surprises(
     picks: Sequence[Proposed], values: Mapping[str, float], correlations: Mapping[str, float]
 ) -> list[Surprise]:
-    """Of the proposed knockouts that were measured, the most surprising first."""
+    """Of the measured knockouts of which something was expected, the most surprising first."""
     found = [
         Surprise(
             p.name, values[p.name], p.value,
             (values[p.name] - p.value) / max(p.value_sd, 1e-9), correlations.get(p.name, float("nan")),
         )
         for p in picks
-        if p.name in values
+        if p.name in values and p.hypothesis.hit_probability is not None
     ]  # fmt: skip
     return sorted(found, key=lambda s: -abs(s.z))
 

@@ -13,7 +13,7 @@ def choose(situation: Situation, n: int, *, rng: np.random.Generator) -> list[Pi
     """One after another the candidate farthest from its nearest measured or chosen one (arXiv:1708.00489)."""
     matrix, known = situation.features.matrix, situation.features.known[situation.open]
     ours, theirs = matrix[situation.open], matrix[situation.measured]
-    nearest = squared_distances(ours, theirs).min(axis=1) if len(theirs) else np.ones(len(ours))
+    nearest = squared_distances(ours, theirs).min(axis=1) if len(theirs) else np.full(len(ours), np.inf)
     nearest[~known] = -1.0  # what has no features is not far away, its place is unknown
     free = np.ones(len(ours), bool)
     picks: list[Pick] = []
@@ -23,8 +23,13 @@ def choose(situation: Situation, n: int, *, rng: np.random.Generator) -> list[Pi
         if not known[place]:
             picks.append(Pick(place, 0.0, "drawn by chance: nothing is known of it"))
             continue
-        distance = float(np.sqrt(nearest[place]))
-        picks.append(Pick(place, distance, f"unlike all measured or chosen before it (distance {distance:.2f})"))
+        if np.isinf(nearest[place]):
+            picks.append(Pick(place, 0.0, "drawn by chance: the first"))
+        else:
+            distance = float(np.sqrt(nearest[place]))
+            picks.append(
+                Pick(place, distance, f"unlike all measured or chosen before it (distance {distance:.2f})")
+            )
         nearest[known] = np.minimum(nearest, squared_distances(ours, ours[place : place + 1])[:, 0])[known]
     return picks
 

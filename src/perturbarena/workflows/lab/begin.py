@@ -66,7 +66,9 @@ def begin_campaign(plan: BeginPlan) -> tuple[Campaign, tuple[str, ...]]:
     if not features.blocks:
         notes.append("nothing is known of the candidates: strategies that learn will choose by chance")
     elif unknown:
-        notes.append(f"{unknown} of {len(features)} candidates have no features; nothing is predicted of them")
+        notes.append(
+            f"without features: {unknown} of {len(features)} candidates; only the mean is predicted of them"
+        )
     graph = None
     if plan.graph is not None:
         graph = read_graph(plan.graph)

@@ -124,7 +124,7 @@ def _told(
     one = next(r for r in history.rounds if r.number == number)
     hits = tuple(name for name, value in new.items() if value >= campaign.objective.hit_above)
     came = set(arrived.measured)
-    settled = tuple(s for s in history.settled() if s.hypothesis.knockout in came)
+    settled = tuple(s for s in history.settled() if s.hypothesis.knockout in came and s.hypothesis.moves)
     return Ingested(
         number, already, arrived, notes, settled, tuple(round_surprises(campaign, history, one)), new, hits
     )

@@ -83,7 +83,8 @@ def overview_of(root: Path) -> Overview:
 def _line(campaign: Campaign, history: History, i: int, values: dict[str, float]) -> RoundLine:
     one = history.rounds[i]
     came = {name for result in one.results for name in result.arrived.measured}
-    failed = {name for result in one.results for name in result.arrived.failed} - set(values)
+    failed = {name for result in one.results for name in result.arrived.failed} - came
+    late = {name for result in history.results() for name in result.arrived.late}
     ordered = one.ordered or tuple(came)
     settled = history.settled(one.number)
     correlations = [s.r for s in round_surprises(campaign, history, one) if np.isfinite(s.r)]
@@ -95,7 +96,7 @@ def _line(campaign: Campaign, history: History, i: int, values: dict[str, float]
         ordered=len(ordered),
         measured=len(came),
         failed=len(failed),
-        missing=len(set(ordered) - set(values) - failed) if one.results else 0,
+        missing=len(set(ordered) - came - failed - late) if one.results else 0,
         hits=tuple(n for n in (*ordered, *sorted(came - set(ordered)))
                    if n in values and values[n] >= campaign.objective.hit_above),
         expected_hits=float(sum(p for p in probabilities if p is not None)),
