@@ -2,9 +2,9 @@
 
 Run: OMP_NUM_THREADS=1 python benchmarks/lab_strategies.py [--screens 50] [--seeds 1] [--data ../shared/data]
 Simulated: each screen is drawn anew, its effects are estimated from counts, and hits are told by the true effects.
-Features are the co-expression of its own control cells. The graph is noisy knowledge of the modules: two genes of
-one module are linked with probability 0.1, others with 0.02. The language model is a stand-in that names candidates
-at random: it shows that the way is there, not what a model would do.
+Features are the co-expression of its own control cells. The graph is noisy knowledge of modules: two genes of one
+module are linked with probability 0.1, others with 0.02. The language model is a stand-in that names
+candidates at random: it shows that the way is there, not what a model would do.
 """
 
 from __future__ import annotations
