@@ -35,6 +35,16 @@ class ResultRecord(NamedTuple):
     effects: Path
 
 
+class Predictions(NamedTuple):
+    """Expected effects on ``genes`` (G,): ``mean`` and ``sd`` (n, G), ``usual`` (G,) the mean effect known
+    before."""
+
+    genes: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    usual: np.ndarray
+
+
 @dataclass(frozen=True)
 class RoundRecord:
     """One round; ``proposal`` is the record written with it, None for round 0."""
@@ -54,10 +64,12 @@ class RoundRecord:
         """Names of what was proposed."""
         return tuple(pick.name for pick in self.picks)
 
-    def predicted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Genes (G,), expected effects (n, G) and their standard deviations, in the order of ``picks``."""
+    def predicted(self) -> Predictions:
+        """Expected effects, in the order of ``picks``."""
         with np.load(self.folder / "predicted.npz", allow_pickle=False) as stored:
-            return stored["genes"].astype(object), stored["mean"].astype(float), stored["sd"].astype(float)
+            return Predictions(
+                stored["genes"].astype(object), *(stored[k].astype(float) for k in ("mean", "sd", "usual"))
+            )
 
 
 @dataclass(frozen=True)
@@ -153,7 +165,8 @@ class History:
 def write_proposal(folder: Path, proposal: Proposal, record: Mapping[str, Any]) -> None:
     """Expected effects, then the record that makes the proposal count."""
     with atomic(folder / "predicted.npz", binary=True) as file:
-        np.savez_compressed(file, genes=proposal.genes.astype(str), mean=proposal.mean, sd=proposal.sd)
+        arrays = {name: getattr(proposal, name) for name in ("mean", "sd", "usual")}
+        np.savez_compressed(file, genes=proposal.genes.astype(str), **arrays)
     picks = [pick.as_json() for pick in proposal.picks]
     write_json(folder / "proposal.json", {"format_version": RECORD_VERSION, **record, "picks": picks})
 

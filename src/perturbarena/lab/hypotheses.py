@@ -94,7 +94,8 @@ class Settled:
 def expected_moves(
     mean: np.ndarray, sd: np.ndarray, genes: np.ndarray, *, usual: np.ndarray, own: str
 ) -> tuple[Move, ...]:
-    """Genes of one predicted profile (G,) that should move, and otherwise than after the ``usual`` knockout (G,).
+    """Genes of one predicted profile (G,) that should move, and otherwise than after the ``usual`` knockout
+    (G,).
 
     The largest |mean − usual|/sd come first, among |mean| ≥ LEAST; the ``own`` gene is left out.
     ``sure`` is Φ(|mean|/sd): of the direction, not of being called.

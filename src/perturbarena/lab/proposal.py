@@ -39,12 +39,13 @@ class Proposed:
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A batch, best first, with the predicted profiles: ``mean`` and ``sd`` (n, G) over ``genes`` (G,),
-    float32."""
+    float32; ``usual`` (G,) the mean effect known before."""
 
     picks: tuple[Proposed, ...]
     genes: np.ndarray
     mean: np.ndarray
     sd: np.ndarray
+    usual: np.ndarray
     explained: float
 
 
@@ -82,5 +83,6 @@ def propose(situation: Situation, strategy: Strategy, n: int, *, rng: np.random.
         genes,
         predicted.mean.astype(np.float32),
         predicted.sd.astype(np.float32),
+        situation.effects.centre.astype(np.float32),
         situation.effects.explained,
     )

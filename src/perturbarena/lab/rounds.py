@@ -175,8 +175,8 @@ def check_genes(came: Measurements, genes: np.ndarray, *, source: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Surprise:
     """A knockout that came out otherwise than expected: its value seen and expected, and the distance in
-    standard deviations; ``r`` Pearson's correlation of expected with seen effects, both less what was
-    expected of any."""
+    standard deviations; ``r`` Pearson's correlation of expected with seen effects, both less
+    the mean effect known before the round."""
 
     name: str
     seen: float

@@ -159,15 +159,14 @@ def _surprises(campaign: Campaign, one: RoundRecord, seen: Measurements) -> list
     values = values_of(campaign, seen)
     if one.proposal is None:
         return []
-    genes, mean, _ = one.predicted()
+    expected = one.predicted()
     correlations: dict[str, float] = {}
-    if len(genes) and one.proposal["explained"] > 0:
+    if len(expected.genes) and one.proposal["explained"] > 0:
         came = set(seen.perturbations)
         at = [i for i, pick in enumerate(one.picks) if pick.name in came]
-        profiles = seen.rows([one.picks[i].name for i in at]).on(genes).profiles()
-        usual = mean.mean(axis=0)
+        profiles = seen.rows([one.picks[i].name for i in at]).on(expected.genes).profiles()
         for i, profile in zip(at, profiles, strict=True):
-            a, b = mean[i] - usual, profile - usual
+            a, b = expected.mean[i] - expected.usual, profile - expected.usual
             if a.std() > 0 and b.std() > 0:
                 correlations[one.picks[i].name] = float(np.corrcoef(a, b)[0, 1])
     return surprises(one.picks, values, correlations)
