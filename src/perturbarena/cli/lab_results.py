@@ -31,6 +31,11 @@ MinCells = Annotated[int, typer.Option(min=1, help="Knockouts with fewer cells c
 SHOWN = 5
 """Surprises that are listed."""
 
+OVERVIEW = (
+    "ordered", "came", "failed", "missing", "hits", "hits\nexpected", "borne\nout", "by\nchance", "refuted", "r"
+)  # fmt: skip
+"""Columns of the status table."""
+
 
 def attach(group: typer.Typer) -> None:
     """Add the commands to the group ``lab``."""
@@ -228,22 +233,11 @@ def _print_overview(found: Overview) -> None:
         f"[b]{found.root}[/]: {found.measured} of {counted(found.candidates, 'candidate')} measured, "
         f"{counted(len(found.hits), 'hit')}, {found.open} can be proposed"
     )
-    table = Table("round", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("chosen by", max_width=24)
-    columns = (
-        "ordered",
-        "came",
-        "failed",
-        "missing",
-        "hits",
-        "(expected)",
-        "borne out",
-        "(chance)",
-        "refuted",
-        "r",
-    )
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("round", min_width=5)
+    table.add_column("chosen by", min_width=9, max_width=24)
+    for name in OVERVIEW:
+        table.add_column(name, justify="right")
     for line in found.rounds:
         before = line.number == 0
         table.add_row(

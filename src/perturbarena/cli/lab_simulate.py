@@ -13,6 +13,8 @@ from perturbarena.cli.output import console, print_json, progress_bar, progress_
 from perturbarena.cli.screen_options import BatchColumn, ControlValue, GuideColumn, PerturbationColumn
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from perturbarena.lab import Fared
     from perturbarena.stats.paired import PairedDifference
 
@@ -110,32 +112,37 @@ def simulate(
 
 
 def _print_fared(found: list[Fared], seeds: int) -> None:
-    from rich import box
-    from rich.table import Table
-
     out = console()
-    table = Table("strategy", "control", box=box.SIMPLE_HEAD)
-    for name in ("hits found", "gain over chance", "prediction r", "gain over chance"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in found:
-        clear = one.gain.interval is not None and one.gain.interval.low > 0 and one.strategy != "random"
-        table.add_row(
-            one.strategy, "" if one.control == "none" else one.control, f"{one.area:.3f}",
-            "" if one.strategy == "random" else difference(one.gain), f"{one.predicted_area:.3f}",
-            "" if one.strategy == "random" else difference(one.predicted_gain),
-            style="bold" if clear and one.control == "none" else None,
-        )  # fmt: skip
-    out.print(table)
+    out.print(_table(found, "hits found", area="area", gain="gain"))
+    out.print(_table(found, "prediction r", area="predicted_area", gain="predicted_gain"))
     out.print(
         f"{counted(seeds, 'campaign')} each, paired by seed, 95 % intervals over seeds: they speak of other "
         "beginnings on this screen, not of other screens. Hits found: mean share over rounds (area under "
-        "the curve). Prediction: knockouts and genes set aside.",
+        "the curve). Prediction: knockouts and genes set aside. Gains are over chance.",
         style="dim",
     )
+
+
+def _table(found: list[Fared], title: str, *, area: str, gain: str) -> Table:
+    """A line a strategy: its mean, and its gain over chance without and with each control."""
+    from rich import box
+    from rich.table import Table
+
+    controls = list(dict.fromkeys(one.control for one in found))
+    table = Table("strategy", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in (title, *("gain" if control == "none" else f"with {control}" for control in controls)):
+        table.add_column(name, justify="right")
+    for strategy in dict.fromkeys(one.strategy for one in found):
+        of = {one.control: one for one in found if one.strategy == strategy}
+        gains = ["" if strategy == "random" else difference(getattr(of[c], gain)) for c in controls]
+        real: PairedDifference = getattr(of["none"], gain)
+        clear = strategy != "random" and real.interval is not None and real.interval.low > 0
+        table.add_row(strategy, f"{getattr(of['none'], area):.3f}", *gains, style="bold" if clear else None)
+    return table
 
 
 def difference(found: PairedDifference) -> str:
     """A difference with its interval."""
     if found.interval is None:
-        return f"{found.difference:+.3f}"
-    return f"{found.difference:+.3f} ({found.interval.low:+.3f} … {found.interval.high:+.3f})"
+        return f"{found.difference:+.2f}"
+    return f"{found.difference:+.2f} ({found.interval.low:+.2f} … {found.interval.high:+.2f})"

@@ -26,7 +26,8 @@ class Arrived:
 
     ``measured``: candidates with effects, for the first time. ``failed``: name → why there are none.
     ``missing``: ordered, not in the file. ``late``: of ``measured``, those ordered in an earlier round.
-    ``unordered``: of ``measured``, those nobody ordered. ``again``: measured before; the first measurement
+    ``unordered``: of ``measured``, those nobody ordered (none before the first
+    order). ``again``: measured before; the first measurement
     stays. ``unknown``: no candidates. ``guides_missing``: guides that were ordered and not seen; None where
     the file has no guides.
     """
@@ -63,10 +64,11 @@ class Arrived:
         """What somebody should know, in plain words."""
         said = [f"{counted(len(self.measured), 'knockout')} measured"]
         if self.failed:
-            reasons = "; ".join(f"{name}: {why}" for name, why in list(self.failed.items())[:NAMED])
-            more = "; …" if len(self.failed) > NAMED else ""
-            failed = counted(len(self.failed), "knockout")
-            said.append(f"{failed} failed and can be proposed again ({reasons}{more})")
+            reasons: dict[str, list[str]] = {}
+            for name, why in self.failed.items():
+                reasons.setdefault(why, []).append(name)
+            grouped = "; ".join(f"{listed(names)}: {why}" for why, names in list(reasons.items())[:NAMED])
+            said.append(f"{counted(len(self.failed), 'knockout')} failed and can be proposed again ({grouped})")
         if self.missing:
             said.append(
                 f"{counted(len(self.missing), 'ordered knockout')} not in the file: {listed(self.missing)}"
@@ -144,7 +146,7 @@ def check_arrival(
         failed=failed,
         missing=tuple(n for n in expected.ordered if n not in present and n not in expected.measured),
         late=tuple(n for n in measured if n in expected.outstanding and n not in expected.ordered),
-        unordered=tuple(n for n in measured if n not in awaited),
+        unordered=tuple(n for n in measured if awaited and n not in awaited),
         again=tuple(n for n in names if n in expected.measured),
         unknown=tuple(n for n in came.perturbations.tolist() if n not in expected.candidates),
         guides_missing=guides,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from perturbarena.lab.features import CandidateFeatures
 from perturbarena.lab.graph import GeneGraph
@@ -66,8 +66,12 @@ class Situation:
 
     @cached_property
     def p_hit(self) -> np.ndarray:
-        """Probability that each open candidate is a hit, (n,)."""
-        return ndtr((self.believed.mean[:, 0] - self.hit_above) / np.maximum(self.believed.sd[:, 0], 1e-12))
+        """Probability that each open candidate is a hit, (n,).
+
+        Student's t with m − 1 degrees of freedom: the scale of values is itself learned from m knockouts.
+        """
+        above = (self.believed.mean[:, 0] - self.hit_above) / np.maximum(self.believed.sd[:, 0], 1e-12)
+        return stdtr(max(len(self.seen) - 1, 1), above)
 
     def hits(self) -> list[str]:
         """Names of the measured knockouts that are hits."""
