@@ -322,3 +322,13 @@ def test_settled_hypotheses_are_told_to_the_next_proposer(started, tmp_path):
     told = record(situation_of(campaign, History.of(campaign)))
     assert all(f"hypothesis on {p.name}, " in told for p in ordered.picks)
     assert "as said" in told
+
+
+@pytest.mark.parametrize("name", ["predicted.npz", "results/001-*.npz", "results/001-*.json", "proposal.json"])
+def test_a_damaged_record_is_named(started, tmp_path, name):
+    ordered = propose_round(started)
+    ingest_results(started, results(tmp_path / "r1.h5ad", [p.name for p in ordered.picks]))
+    (path,) = (started / "rounds/001").glob(name)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(FormatError, match=r"rounds/001/.*cannot be read"):
+        overview_of(started)

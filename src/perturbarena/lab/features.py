@@ -7,6 +7,7 @@ one of all, linear and Gaussian; which of them tells anything about effects is f
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,5 +156,5 @@ def read_candidate_features(path: Path) -> CandidateFeatures:
                 raise FormatError(f"{path}: format version {FORMAT_VERSION} is needed; got {version}")
             blocks = {str(title): stored[f"block_{i}"] for i, title in enumerate(stored["titles"])}
             return CandidateFeatures(stored["names"].astype(object), blocks, stored["known"])
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(f"{path} cannot be read as features: {' '.join(str(error).split())}") from error

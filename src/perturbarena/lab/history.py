@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,11 +66,14 @@ class RoundRecord:
         return tuple(pick.name for pick in self.picks)
 
     def predicted(self) -> Predictions:
-        """Expected effects, in the order of ``picks``."""
-        with np.load(self.folder / "predicted.npz", allow_pickle=False) as stored:
-            return Predictions(
-                stored["genes"].astype(object), *(stored[k].astype(float) for k in ("mean", "sd", "usual"))
-            )
+        """Expected effects, in the order of ``picks``; FormatError where the file is missing or damaged."""
+        path = self.folder / "predicted.npz"
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                values = [stored[name].astype(float) for name in ("mean", "sd", "usual")]
+                return Predictions(stored["genes"].astype(object), *values)
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True)
@@ -191,19 +195,17 @@ def write_result(
 def _read_round(folder: Path) -> RoundRecord:
     proposal = folder / "proposal.json"
     stored = _read(proposal) if proposal.is_file() else None
-    results = []
-    for path in sorted((folder / "results").glob("*.json")):
-        record = _read(path)
-        results.append(
-            ResultRecord(
-                record["sha256"],
-                record["file"],
-                Arrived.from_json(record["arrived"]),
-                record,
-                path.with_suffix(".npz"),
-            )
-        )
-    return RoundRecord(int(folder.name), folder, stored, tuple(results))
+    results = tuple(_read_result(path) for path in sorted((folder / "results").glob("*.json")))
+    return RoundRecord(int(folder.name), folder, stored, results)
+
+
+def _read_result(path: Path) -> ResultRecord:
+    record = _read(path)
+    try:
+        arrived = Arrived.from_json(record["arrived"])
+        return ResultRecord(record["sha256"], record["file"], arrived, record, path.with_suffix(".npz"))
+    except (KeyError, TypeError) as error:
+        raise FormatError(f"{path} cannot be read: it lacks {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,5 +111,5 @@ def read_measurements(path: Path) -> Measurements:
                 raise FormatError(f"{path}: format version {FORMAT_VERSION} is needed; got {version}")
             names = (stored["perturbations"].astype(object), stored["genes"].astype(object))
             return Measurements(*names, *(stored[name].astype(np.float64) for name in LAYERS))
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(f"{path} cannot be read as measurements: {' '.join(str(error).split())}") from error
