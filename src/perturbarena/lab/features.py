@@ -7,16 +7,15 @@ one of all, linear and Gaussian; which of them tells anything about effects is f
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from perturbarena.challenge.formats import atomic
 from perturbarena.errors import FormatError, InputError
+from perturbarena.lab.arrays import read_arrays, write_arrays
 
 FORMAT_VERSION: Final = 1
 SAMPLE: Final = 500
@@ -55,7 +54,7 @@ class CandidateFeatures:
         for name, matrix in raw.items():
             if len(matrix) != len(names):
                 raise InputError(f"features {name} need {len(names)} rows; got {len(matrix)}")
-            has: np.ndarray = np.isfinite(matrix).all(axis=1)
+            has = np.asarray(np.isfinite(matrix).all(axis=1))
             if has.sum() < 2:
                 continue
             centred = np.where(has[:, None], matrix - matrix[has].mean(axis=0), 0.0)
@@ -129,16 +128,13 @@ def usual_distance(features: np.ndarray) -> float:
 
 def write_candidate_features(path: Path, features: CandidateFeatures) -> None:
     """One ``.npz`` file, whole or not at all."""
-    stored: dict[str, Any] = {f"block_{i}": block for i, block in enumerate(features.blocks.values())}
-    with atomic(path, binary=True) as file:
-        np.savez_compressed(
-            file,
-            format_version=np.array(FORMAT_VERSION),
-            names=features.names.astype(str),
-            known=features.known,
-            titles=np.array(list(features.blocks), str),
-            **stored,
-        )
+    blocks = {f"block_{i}": block for i, block in enumerate(features.blocks.values())}
+    about = {
+        "names": features.names.astype(str),
+        "known": features.known,
+        "titles": np.array(list(features.blocks), str),
+    }
+    write_arrays(path, about | blocks, version=FORMAT_VERSION)
 
 
 def read_candidate_features(path: Path) -> CandidateFeatures:
@@ -149,12 +145,9 @@ def read_candidate_features(path: Path) -> CandidateFeatures:
     FormatError
         If the file is missing, damaged or of another version.
     """
+    stored = read_arrays(path, version=FORMAT_VERSION)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            version = int(stored["format_version"])
-            if version != FORMAT_VERSION:
-                raise FormatError(f"{path}: format version {FORMAT_VERSION} is needed; got {version}")
-            blocks = {str(title): stored[f"block_{i}"] for i, title in enumerate(stored["titles"])}
-            return CandidateFeatures(stored["names"].astype(object), blocks, stored["known"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path} cannot be read as features: {' '.join(str(error).split())}") from error
+        blocks = {str(title): stored[f"block_{i}"] for i, title in enumerate(stored["titles"])}
+        return CandidateFeatures(stored["names"].astype(object), blocks, stored["known"])
+    except KeyError as error:
+        raise FormatError(f"{path} cannot be read as features: it lacks {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from perturbarena.challenge.formats import atomic, write_json
+from perturbarena.challenge.formats import write_json
 from perturbarena.errors import FormatError
+from perturbarena.lab.arrays import read_arrays, write_arrays
 from perturbarena.lab.campaign import Campaign
 from perturbarena.lab.hypotheses import Settled, settle
 from perturbarena.lab.measurements import Measurements, read_measurements, write_measurements
@@ -22,6 +22,7 @@ from perturbarena.lab.proposal import Proposal, Proposed
 from perturbarena.lab.rounds import Arrived, Expectation
 
 RECORD_VERSION: Final = 1
+PREDICTED: Final = ("mean", "sd", "usual")
 FAILURES: Final = 2
 """A knockout that has failed so often is not proposed again."""
 
@@ -67,13 +68,8 @@ class RoundRecord:
 
     def predicted(self) -> Predictions:
         """Expected effects, in the order of ``picks``; FormatError where the file is missing or damaged."""
-        path = self.folder / "predicted.npz"
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                values = [stored[name].astype(float) for name in ("mean", "sd", "usual")]
-                return Predictions(stored["genes"].astype(object), *values)
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        stored = read_arrays(self.folder / "predicted.npz", version=RECORD_VERSION)
+        return Predictions(stored["genes"].astype(object), *(stored[k].astype(float) for k in PREDICTED))
 
 
 @dataclass(frozen=True)
@@ -168,9 +164,8 @@ class History:
 
 def write_proposal(folder: Path, proposal: Proposal, record: Mapping[str, Any]) -> None:
     """Expected effects, then the record that makes the proposal count."""
-    with atomic(folder / "predicted.npz", binary=True) as file:
-        arrays = {name: getattr(proposal, name) for name in ("mean", "sd", "usual")}
-        np.savez_compressed(file, genes=proposal.genes.astype(str), **arrays)
+    arrays = {name: getattr(proposal, name) for name in PREDICTED}
+    write_arrays(folder / "predicted.npz", {"genes": proposal.genes.astype(str), **arrays}, version=RECORD_VERSION)
     picks = [pick.as_json() for pick in proposal.picks]
     write_json(folder / "proposal.json", {"format_version": RECORD_VERSION, **record, "picks": picks})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from perturbarena.challenge.formats import atomic
 from perturbarena.errors import FormatError
+from perturbarena.lab.arrays import read_arrays, write_arrays
 
 LAYERS: Final = ("effect", "log2fc", "se", "fdr")
 FORMAT_VERSION: Final = 1
@@ -85,15 +84,9 @@ class Measurements:
 
 def write_measurements(path: Path, measured: Measurements) -> None:
     """One ``.npz`` file, whole or not at all; float32, as effect tables have them."""
+    names = {name: getattr(measured, name).astype(str) for name in ("perturbations", "genes")}
     layers = {name: getattr(measured, name).astype(np.float32) for name in LAYERS}
-    with atomic(path, binary=True) as file:
-        np.savez_compressed(
-            file,
-            format_version=np.array(FORMAT_VERSION),
-            perturbations=measured.perturbations.astype(str),
-            genes=measured.genes.astype(str),
-            **layers,
-        )
+    write_arrays(path, names | layers, version=FORMAT_VERSION)
 
 
 def read_measurements(path: Path) -> Measurements:
@@ -104,12 +97,9 @@ def read_measurements(path: Path) -> Measurements:
     FormatError
         If the file is missing, damaged or of another version.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            version = int(stored["format_version"])
-            if version != FORMAT_VERSION:
-                raise FormatError(f"{path}: format version {FORMAT_VERSION} is needed; got {version}")
-            names = (stored["perturbations"].astype(object), stored["genes"].astype(object))
-            return Measurements(*names, *(stored[name].astype(np.float64) for name in LAYERS))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path} cannot be read as measurements: {' '.join(str(error).split())}") from error
+    stored = read_arrays(path, version=FORMAT_VERSION)
+    missing = [name for name in ("perturbations", "genes", *LAYERS) if name not in stored]
+    if missing:
+        raise FormatError(f"{path} cannot be read as measurements: it lacks {missing[0]}")
+    names = (stored[name].astype(object) for name in ("perturbations", "genes"))
+    return Measurements(*names, *(stored[name].astype(np.float64) for name in LAYERS))
