@@ -20,6 +20,7 @@ from perturbarena.cli import (
     fake_model,
     fuse,
     knowledge,
+    lab,
     leaderboard,
     mcp,
     optimize,
@@ -63,6 +64,7 @@ GROUPS: tuple[ModuleType, ...] = (
     submit,
     audit,
     leaderboard,
+    lab,
     fake_model,
 )
 """Each file's ``attach(app)`` adds its commands, in the order of the help page."""

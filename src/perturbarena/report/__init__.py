@@ -1,5 +1,13 @@
 """Records in, figures and pages out. No statistics of its own."""
 
+from perturbarena.report.campaign_figures import (
+    BandCurve,
+    CurvePanel,
+    ExpectedPanel,
+    draw_curves,
+    draw_expected,
+)
+from perturbarena.report.campaign_page import CampaignPage, HypothesisRow, RoundRow, render_campaign
 from perturbarena.report.explanation import ShiftBar, ShiftPanel, draw_shifts
 from perturbarena.report.figures import (
     Curve,
@@ -26,19 +34,27 @@ from perturbarena.report.question_set import (
 from perturbarena.report.training_curves import draw_training_curves
 
 __all__ = [
+    "BandCurve",
+    "CampaignPage",
     "Curve",
+    "CurvePanel",
     "DifferencePanel",
+    "ExpectedPanel",
     "ForestLine",
     "ForestPanel",
+    "HypothesisRow",
     "Measure",
     "Page",
     "ParetoPoint",
     "RocPanel",
+    "RoundRow",
     "RunSection",
     "ShiftBar",
     "ShiftPanel",
     "VolcanoPanel",
+    "draw_curves",
     "draw_differences",
+    "draw_expected",
     "draw_forest",
     "draw_label_mix",
     "draw_log2fc",
@@ -48,8 +64,9 @@ __all__ = [
     "draw_qq",
     "draw_rows_per_gene",
     "draw_scores",
-    "draw_training_curves",
     "draw_shifts",
+    "draw_training_curves",
     "draw_volcanoes",
+    "render_campaign",
     "render_page",
 ]

@@ -10,12 +10,15 @@ import itertools
 import math
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from perturbarena.report import sentences
 from perturbarena.report.page_figures import histogram_svg, reliability_svg, roc_svg
 from perturbarena.report.page_record import Page, RunSection, Value
 from perturbarena.report.page_text import between, number, share, shown, signed, significant
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 CHANCE: Final = 0.5
 _MARGIN: Final = 0.04
@@ -46,6 +49,24 @@ class Scale(NamedTuple):
 
 def render_page(page: Page) -> str:
     """The page's HTML; the same record gives the same text."""
+    from markupsafe import Markup
+
+    environment = page_environment()
+    names = (f"figure{i}" for i in itertools.count(1))
+    environment.globals |= {
+        "say": sentences,
+        "headline_scale": headline_scale,
+        "strip_scale": strip_scale,
+        "difference_scale": difference_scale,
+        "roc": lambda panel: Markup(roc_svg(panel, next(names))),
+        "reliability": lambda panel: Markup(reliability_svg(panel, next(names))),
+        "histogram": lambda panel: Markup(histogram_svg(panel, next(names))),
+    }
+    return environment.get_template("report.html").render(page=page)
+
+
+def page_environment() -> Environment:
+    """What every page shares: templates, escaping, the house's numbers and style."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -65,18 +86,8 @@ def render_page(page: Page) -> str:
         "significant": significant,
     }
     environment.tests["defined_value"] = math.isfinite
-    names = (f"figure{i}" for i in itertools.count(1))
-    environment.globals |= {
-        "css": Markup(_style()),
-        "say": sentences,
-        "headline_scale": headline_scale,
-        "strip_scale": strip_scale,
-        "difference_scale": difference_scale,
-        "roc": lambda panel: Markup(roc_svg(panel, next(names))),
-        "reliability": lambda panel: Markup(reliability_svg(panel, next(names))),
-        "histogram": lambda panel: Markup(histogram_svg(panel, next(names))),
-    }
-    return environment.get_template("report.html").render(page=page)
+    environment.globals |= {"css": Markup(_style())}
+    return environment
 
 
 def headline_scale(run: RunSection) -> Scale:

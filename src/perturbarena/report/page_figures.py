@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from perturbarena.report.campaign_figures import BandCurve, ExpectedPanel
 from perturbarena.report.figures import STYLE, RocPanel
 from perturbarena.report.page_record import HistogramPanel, ReliabilityPanel
 
@@ -83,6 +84,50 @@ def histogram_svg(panel: HistogramPanel, key: str) -> str:
         axis.ticklabel_format(useOffset=False, style="plain")
         for way in (axis.xaxis, axis.yaxis):
             way.set_major_formatter("{x:,.3g}" if panel.edges[-1] <= 1 and way is axis.xaxis else "{x:,.0f}")
+    return drawing.svg
+
+
+def expected_svg(panel: ExpectedPanel, key: str) -> str:
+    """Values seen over values expected, with one standard deviation; the named ones carry their names."""
+    said = f"{len(panel.names)} knockouts; a hit is {panel.hit_above:.2f} or more"
+    with _drawing(key, title=panel.title, description=said) as drawing:
+        axis = drawing.axis
+        ends = [
+            float(min(panel.expected.min(), panel.seen.min())),
+            float(max(panel.expected.max(), panel.seen.max())),
+        ]
+        axis.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
+        axis.axhline(panel.hit_above, color=MUTED, linewidth=0.8)
+        axis.hlines(
+            panel.seen,
+            panel.expected - panel.sd,
+            panel.expected + panel.sd,
+            color=ACCENT,
+            linewidth=0.8,
+            alpha=0.4,
+        )
+        axis.scatter(panel.expected, panel.seen, s=18, color=ACCENT, linewidths=0, zorder=3)
+        for i in panel.named:
+            place = (panel.expected[i], panel.seen[i])
+            axis.annotate(panel.names[i], place, xytext=(4, 3), textcoords="offset points", fontsize=7.5)
+        axis.set(xlabel="value expected, ± 1 sd", ylabel="value seen")
+        axis.margins(0.1)
+    return drawing.svg
+
+
+def progress_svg(curves: Sequence[BandCurve], key: str, *, title: str, xlabel: str, ylabel: str) -> str:
+    """Curves over knockouts measured; the plain one is dashed."""
+    said = "; ".join(f"{c.name}: {c.y[-1]:.3g} at the end" for c in curves)
+    with _drawing(key, title=title, description=said) as drawing:
+        axis = drawing.axis
+        for curve in curves:
+            style: dict[str, Any] = {"color": ACCENT, "marker": "o", "markersize": 3.5}
+            if curve.plain:
+                style = {"color": MUTED, "linestyle": (0, (4, 3))}
+            axis.plot(curve.x, curve.y, linewidth=1.6, label=curve.name, **style)
+        axis.set(xlabel=xlabel, ylabel=ylabel)
+        axis.set_ylim(bottom=0)
+        axis.legend(frameon=False, fontsize=7.5)
     return drawing.svg
 
 
