@@ -14,7 +14,8 @@ from perturbarena.cli import gene_features
 from perturbarena.cli.output import console, print_json, spare_inputs
 
 app = typer.Typer(
-    no_args_is_help=True, help="Answer questions: by prompts to a language model, or by the transfer predictor."
+    no_args_is_help=True,
+    help="Answer questions: by prompts, by agents with tools, by a fine-tuned model, or by the transfer predictor.",
 )
 
 
