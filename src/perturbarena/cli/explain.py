@@ -113,7 +113,7 @@ def _show(why: Explanation) -> None:
     out = console()
     none = max(0.0, 1 - why.answer.p_up - why.answer.p_down)
     out.print(
-        f"[b]knock out {why.pert} → {why.gene}[/]: up {why.answer.p_up:.3f}, down {why.answer.p_down:.3f}, "
+        f"[b]{why.pert} → {why.gene}[/]: up {why.answer.p_up:.3f}, down {why.answer.p_down:.3f}, "
         f"no change {none:.3f}"
     )
     out.print(

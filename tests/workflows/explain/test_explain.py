@@ -151,7 +151,7 @@ def test_the_command_prints_tables_and_json(case, capsys):
 
 
 def test_a_table_of_pairs_describes_no_gene(case):
-    """Where a side is left undescribed another table stands in; a table of pairs does not count as describing it."""
+    """Where a side is left undescribed another table stands in; a table of pairs does not describe it."""
     _, rows, features = case
     expression = GeneFeatures("expression", features.genes, features.matrix, "noise")
     alone, beside = (roles_of([expression, *more])[0] for more in ([], [PathTable({}, "loss", "none")]))

@@ -28,7 +28,7 @@ def explanation_figure(path: Path | str, why: Explanation) -> None:
         ShiftPanel("Without a block", _bars([(shift.name, shift) for shift in why.blocks])),
     ]
     up, down = why.answer
-    title = f"Knock out {why.pert}: {why.gene} goes up with {up:.3f}, down with {down:.3f}"
+    title = f"{why.pert} perturbed: {why.gene} goes up with {up:.3f}, down with {down:.3f}"
     draw_shifts(path, panels=panels, title=title)
 
 
