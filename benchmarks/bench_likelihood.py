@@ -1,6 +1,7 @@
 """Answers by likelihood: a loop over questions and options beside the shared-prefix scorer, and where time goes.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/bench_likelihood.py [--questions 12] [--hidden 512] [--layers 8]
+On a GPU: … --device cuda --dtype bfloat16 --size Qwen3-8B --questions 64 --peak 989
 
 The model is Qwen3's architecture with random weights and a tokenizer made on the spot; what is measured does not
 depend on what the weights say. Two prompts: the shipped one, in which the two genes stand early, and one that
@@ -16,15 +17,18 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from perturbarena.challenge.records import Question
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.tracks.finetune import ChatPrompt, TinySettings, make_tiny_model
+from perturbarena.tracks.finetune.costs import SIZES, ModelSize
 from perturbarena.tracks.finetune.generate import Sampling, generate
 from perturbarena.tracks.finetune.likelihood import (
     length_batches,
@@ -32,7 +36,8 @@ from perturbarena.tracks.finetune.likelihood import (
     option_log_likelihoods,
     shared_beginning,
 )
-from perturbarena.tracks.finetune.models import LoadedModel, load_model, quiet_loading
+from perturbarena.tracks.finetune.models import LoadedModel, count_parameters, load_model
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.prompt import Template, parse_template, shipped_template
 
 PERTS = ("Tlr4", "Stat1", "Irf3", "Nfkb1", "Zc3h13", "Arpc4", "Hdac9", "Polr2g")
@@ -64,19 +69,22 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--vocabulary", type=int, default=8_000)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--size", choices=[size.name for size in SIZES], help="a published size, random weights")
+    parser.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it that is reached")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         loaded = _model(Path(folder), options, rng)
     asked = [Question(f"{p}_{g}", p, g) for p in PERTS for g in GENES][: options.questions]
     print(
-        f"{loaded.identity.parameters:,} parameters, {options.layers} layers, width {options.hidden}, vocabulary "
-        f"{len(loaded.tokenizer):,}; {loaded.model.device}, {torch.get_num_threads()} thread(s); "
+        f"{options.size or 'a small model'}: {count_parameters(loaded.model):,} parameters, "
+        f"{loaded.model.config.num_hidden_layers} layers, width {loaded.model.config.hidden_size}, "
+        f"{options.dtype}; {loaded.model.device}, {torch.get_num_threads()} thread(s); "
         f"{len(asked)} questions\n"
     )
     for title, template in (("shipped prompt", shipped_template("letter")), ("background first", _long(rng))):
-        _compare(title, template, loaded, asked)
+        _compare(title, template, loaded, asked, options.peak)
     _generation(loaded, asked)
     _profile(loaded, asked)
 
@@ -88,7 +96,20 @@ def _model(folder: Path, options: argparse.Namespace, rng: np.random.Generator) 
         intermediate=3 * options.hidden, positions=4096,
     )  # fmt: skip
     with quiet_loading():
-        return load_model(make_tiny_model(folder, texts, settings), device=options.device, dtype=options.dtype)
+        small = load_model(make_tiny_model(folder, texts, settings), device=options.device, dtype=options.dtype)
+    size = next((size for size in SIZES if size.name == options.size), None)
+    return small if size is None else replace(small, model=_random(size, options))
+
+
+def _random(size: ModelSize, options: argparse.Namespace) -> PreTrainedModel:
+    """A model of a published size; the small tokenizer's ids are the first of its vocabulary."""
+    config = Qwen3Config(
+        vocab_size=size.vocabulary, hidden_size=size.width, num_hidden_layers=size.layers, head_dim=128,
+        num_attention_heads=size.query // 128, num_key_value_heads=size.key_value // 128,
+        intermediate_size=size.feed_forward, tie_word_embeddings=size.tied,
+    )  # fmt: skip
+    with torch.device(options.device):
+        return Qwen3ForCausalLM._from_config(config, dtype=getattr(torch, options.dtype)).eval()
 
 
 def _background(rng: np.random.Generator) -> str:
@@ -99,7 +120,9 @@ def _long(rng: np.random.Generator) -> Template:
     return parse_template(_background(rng) + "\n\n" + shipped_template("letter").text, source="background first")
 
 
-def _compare(title: str, template: Template, loaded: LoadedModel, asked: list[Question]) -> None:
+def _compare(
+    title: str, template: Template, loaded: LoadedModel, asked: list[Question], peak: float | None
+) -> None:
     chat = ChatPrompt.of(template, challenge=load_challenge("bioreasoning-2026"))
     split = [chat.option_ids(question, loaded.tokenizer) for question in asked]
     prompts = [one.prefix for one in split]
@@ -117,6 +140,10 @@ def _compare(title: str, template: Template, loaded: LoadedModel, asked: list[Qu
             _timed("shared prefix, 16", lambda o=options: _fast(model, prompts, o, 16)),
         ]
         _print(name, ways, sum(map(len, prompts)))
+        if torch.cuda.is_available() and peak:
+            operations = 2 * count_parameters(model) * ways[-1].computed
+            print(f"share of {peak:g} TFLOP/s, batches of 16: {operations / ways[-1].seconds / peak / 1e12:.1%}; ")
+            print(f"highest memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB\n")
 
 
 def _timed(name: str, score: Callable[[], tuple[np.ndarray, int]]) -> Way:

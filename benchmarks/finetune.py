@@ -350,7 +350,7 @@ SHOWN = {"sft": show_sft, "grpo": show_grpo, "critic": show_critic, "resume": sh
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=[*SHOWN, []], default=list(SHOWN))
+    parser.add_argument("what", nargs="*", help=", ".join(SHOWN))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="keep the folders here")
     options = parser.parse_args()

@@ -11,6 +11,7 @@ the CPU, with a small model and by processor time. Without a GPU and without --c
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from typing import Any, NamedTuple
@@ -127,6 +128,16 @@ def peak(name: str, given: float | None) -> float:
     return given or next((float(value) for key, value in PEAK_TFLOPS.items() if key in name), float("nan"))
 
 
+def shown(share: float) -> str:
+    """A share in percent; a dash where it is not known."""
+    return "–" if math.isnan(share) else f"{share:.1%}"
+
+
+def gib(value: float) -> str:
+    """Memory; a dash where it was not measured."""
+    return "–" if math.isnan(value) else f"{value:.1f}"
+
+
 def main() -> int:
     """Print a table and the profiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,8 +178,8 @@ def main() -> int:
                     torch.cuda.empty_cache()
             print(
                 f"| {size.name} | {cost.method} | {found.step_s:.3f} | {found.tokens_s:,.0f} "
-                f"| {found.memory_gib:.1f} | {cost.memory_gib:.1f} "
-                f"| {found.tflops:.3f} | {found.tflops / top:.1%} |",
+                f"| {gib(found.memory_gib)} | {cost.memory_gib:.1f} "
+                f"| {found.tflops:.3f} | {shown(found.tflops / top)} |",
                 flush=True,
             )
             profiles.append((f"{size.name} {cost.method}", found.profile))

@@ -77,6 +77,18 @@ class _Inputs:
 
 
 @dataclass(frozen=True, slots=True)
+class _Job:
+    """All that one training works with. ``told`` hears what was seen at each look."""
+
+    inputs: _Inputs
+    prepared: Prepared
+    settings: TrainSettings
+    folder: TrainingFolder
+    progress: Progress | None
+    told: Callable[[dict[str, float]], None] | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Done:
     """What one kind of training gives back beside the course."""
 
@@ -122,11 +134,15 @@ def train(
             max_parameters=inputs.challenge.track(settings.data.track).limits.max_parameters,
             seed=settings.training.seed,
         )
-        done = _JOBS[kind](inputs, prepared, settings, folder, progress, on_look)
+        job = _Job(inputs, prepared, settings, folder, progress, on_look)
+        done = _JOBS[kind](job)
         save_model(prepared.model, prepared, inputs.prompt, folder.model)
         score, verdicts = done.answer()
-        _draw(folder, kind, settings)
-        manifest = _manifest(kind, settings, inputs, prepared, done, score, verdicts, folder, began)
+        _draw(folder, title=f"{kind.upper()} of {settings.model.name}")
+        manifest = _manifest(kind, job, done=done, began=began) | {
+            "validation": None if score is None else score.as_json(),
+            "verdict_auroc": verdicts,
+        }
         folder.finish(manifest)
     return Trained(folder, kind, done.course, score, verdicts, manifest)
 
@@ -169,32 +185,29 @@ def _hash(path: Path) -> str:
     return sha256(path / "traces" / "answers.jsonl" if path.is_dir() else path)
 
 
-def _sft(
-    inputs: _Inputs, prepared: Prepared, settings: TrainSettings, folder: TrainingFolder, progress: Any, told: Any
-) -> _Done:
+def _sft(job: _Job) -> _Done:
+    inputs, prepared, settings = job.inputs, job.prepared, job.settings
     examples = _examples(inputs, settings)
     tokenizer, prompt = prepared.tokenizer, inputs.prompt
     plan = plan_training(
         examples, lambda e: prompt.example(e.question, e.answer, tokenizer, reasoning=e.reasoning), settings
     )
-    look = _looker(inputs, prepared, settings, told)
-    course = train_sft(prepared, plan, settings, folder.path, look=look, progress=progress)
+    look = _looker(job)
+    course = train_sft(prepared, plan, settings, job.folder.path, look=look, progress=job.progress)
     counts = {"examples": plan.examples, "too_long": plan.too_long}
-    return _Done(course, counts, lambda: (_score(inputs, prepared, settings, folder), None))
+    return _Done(course, counts, lambda: (_score(job), None))
 
 
-def _grpo(
-    inputs: _Inputs, prepared: Prepared, settings: TrainSettings, folder: TrainingFolder, progress: Any, told: Any
-) -> _Done:
+def _grpo(job: _Job) -> _Done:
+    inputs, prepared, settings = job.inputs, job.prepared, job.settings
     rows = inputs.split.train
-    look = _looker(inputs, prepared, settings, told)
-    course = train_grpo(prepared, rows, inputs.prompt, settings, folder.path, look=look, progress=progress)
-    return _Done(course, {"examples": len(rows)}, lambda: (_score(inputs, prepared, settings, folder), None))
+    look = _looker(job)
+    course = train_grpo(prepared, rows, inputs.prompt, settings, job.folder.path, look=look, progress=job.progress)
+    return _Done(course, {"examples": len(rows)}, lambda: (_score(job), None))
 
 
-def _critic(
-    inputs: _Inputs, prepared: Prepared, settings: TrainSettings, folder: TrainingFolder, progress: Any, told: Any
-) -> _Done:
+def _critic(job: _Job) -> _Done:
+    inputs, prepared, settings = job.inputs, job.prepared, job.settings
     tokenizer, prompt = prepared.tokenizer, inputs.prompt
     examples = critic_examples(inputs.split.train, inputs.traces.kept)
     watched = critic_examples(inputs.split.validation, inputs.watched_traces.kept)
@@ -208,11 +221,11 @@ def _critic(
 
     def look(model: Any) -> dict[str, float]:
         found = {"validation_auroc": judged(model, settings.validation.rows)}
-        if told is not None:
-            told(found)
+        if job.told is not None:
+            job.told(found)
         return found
 
-    course = train_sft(prepared, plan, settings, folder.path, look=look, progress=progress)
+    course = train_sft(prepared, plan, settings, job.folder.path, look=look, progress=job.progress)
     counts = {"examples": plan.examples, "too_long": plan.too_long, "validation_answers": len(watched)}
     return _Done(course, counts, lambda: (None, judged(prepared.model)))
 
@@ -239,10 +252,11 @@ def _examples(inputs: _Inputs, settings: TrainSettings) -> list[Example]:
     return answer_examples(rows, ease=ease)
 
 
-def _looker(inputs: _Inputs, prepared: Prepared, settings: TrainSettings, told: Any) -> Looker:
+def _looker(job: _Job) -> Looker:
+    inputs, settings = job.inputs, job.settings
     rng = np.random.default_rng([settings.training.seed, 1])
     rows = sample_rows(inputs.split.validation, most=settings.validation.rows, rng=rng)
-    watched = _watched(rows, inputs, prepared, settings)
+    watched = _watched(rows, job)
 
     def look(model: Any) -> dict[str, float]:
         seen = watched.look(model)
@@ -252,27 +266,28 @@ def _looker(inputs: _Inputs, prepared: Prepared, settings: TrainSettings, told: 
             "validation_log_loss": seen.log_loss,
             "validation_mass": seen.mass,
         }
-        if told is not None:
-            told(found)
+        if job.told is not None:
+            job.told(found)
         return found
 
     return look
 
 
-def _watched(rows: LabelledQuestions, inputs: _Inputs, prepared: Prepared, settings: TrainSettings) -> Watched:
-    return Watched(rows, inputs.prompt, prepared.tokenizer, batch_size=settings.validation.batch_size)
+def _watched(rows: LabelledQuestions, job: _Job) -> Watched:
+    batch_size = job.settings.validation.batch_size
+    return Watched(rows, job.inputs.prompt, job.prepared.tokenizer, batch_size=batch_size)
 
 
-def _score(inputs: _Inputs, prepared: Prepared, settings: TrainSettings, folder: TrainingFolder) -> ScoreResult:
+def _score(job: _Job) -> ScoreResult:
     """The finished model on all rows held back, with intervals over perturbations and genes."""
-    rows = inputs.split.validation
-    answers, _ = _watched(rows, inputs, prepared, settings).answer(prepared.model)
+    rows = job.inputs.split.validation
+    answers, _ = _watched(rows, job).answer(job.prepared.model)
     answers = replace(answers, p_up=np.clip(answers.p_up, 0, 1), p_down=np.clip(answers.p_down, 0, 1))
-    write_predictions(folder.validation, answers)
+    write_predictions(job.folder.validation, answers)
     return score_strict(rows, answers, rng=np.random.default_rng(0), n_resamples=N_RESAMPLES)
 
 
-def _draw(folder: TrainingFolder, kind: Kind, settings: TrainSettings) -> None:
+def _draw(folder: TrainingFolder, *, title: str) -> None:
     history = read_history(folder.history)
     panels = []
     for head, columns in _PANELS:
@@ -284,21 +299,12 @@ def _draw(folder: TrainingFolder, kind: Kind, settings: TrainSettings) -> None:
         curves = [curve for curve in curves if len(curve.x)]
         if curves:
             panels.append((head, curves))
-    draw_training_curves(folder.curves, panels, title=f"{kind.upper()} of {settings.model.name}")
+    draw_training_curves(folder.curves, panels, title=title)
 
 
-def _manifest(
-    kind: Kind,
-    settings: TrainSettings,
-    inputs: _Inputs,
-    prepared: Prepared,
-    done: _Done,
-    score: ScoreResult | None,
-    verdicts: float | None,
-    folder: TrainingFolder,
-    began: datetime,
-) -> dict[str, Any]:
-    split, course = inputs.split, done.course
+def _manifest(kind: Kind, job: _Job, *, done: _Done, began: datetime) -> dict[str, Any]:
+    inputs, prepared, settings, course = job.inputs, job.prepared, job.settings, done.course
+    split = inputs.split
     rows = {"train": len(split.train), "validation": len(split.validation), "left_out": split.left_out}
     traces = {"kept": len(inputs.traces.kept), "right": sum(t.right for t in inputs.traces.kept)}
     traces |= {"unreadable": inputs.traces.unreadable, "other_rows": inputs.traces.other_rows}
@@ -313,15 +319,13 @@ def _manifest(
         "started_from": prepared.identity.as_json(),
         "trainable_parameters": prepared.trainable,
         "device": prepared.device,
-        "model": model_files(folder.model, name="model").as_json(),
+        "model": model_files(job.folder.model, name="model").as_json(),
         "course": {
             "steps": course.steps,
             "resumed_at": course.resumed_at,
             "seconds": round(course.seconds, 3),
             "tokens": course.tokens,
         },
-        "validation": None if score is None else score.as_json(),
-        "verdict_auroc": verdicts,
         "began": began.isoformat(timespec="seconds"),
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"perturbarena": __version__, "python": platform.python_version()}

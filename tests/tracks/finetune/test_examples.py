@@ -48,7 +48,10 @@ def test_too_few_rows_to_split_are_told():
 def test_only_right_traces_of_training_rows_become_rationales():
     rows = some_rows()
     recorded = [
-        ("A_x", "<think>A drives x away.</think>\nP_up=0.7, P_down=0.1, P_none=0.2\n<answer>A</answer>"),
+        (
+            "A_x",
+            "<think>A <answer>drives</answer> x away.</think>\nP_up=0.7, P_down=0.1\n<answer>A</answer>",
+        ),
         ("A_x", "Wrong turn.\n<answer>B</answer>"),
         ("A_x", "<answer>A</answer>"),
         ("A_y", "Hm."),

@@ -9,7 +9,8 @@ import torch
 from perturbarena.challenge.records import LABELS, Question, Questions
 from perturbarena.challenge.rules import load_challenge
 from perturbarena.tracks.finetune import ChatPrompt, TinySettings, make_tiny_model, option_text
-from perturbarena.tracks.finetune.models import load_model, quiet_loading
+from perturbarena.tracks.finetune.models import load_model
+from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.prompt import parse_template
 
 PERTS = ("Tlr4", "Stat1", "Irf3", "Nfkb1")

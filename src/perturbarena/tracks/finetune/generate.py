@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from perturbarena.errors import InputError
@@ -125,11 +125,6 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
     if not own:
         raise InputError("the model names no token that ends its answer (eos_token_id); its text would never end")
     return sorted(set(own))
-
-
-def sampling_as_json(sampling: Sampling) -> dict[str, Any]:
-    """For a manifest."""
-    return asdict(sampling)
 
 
 def _read_once(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, samples: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Reinforcement learning by GRPO: answers to one question are compared with one another, and better ones favoured.
 
-Group relative policy optimisation: Shao et al. 2024, https://doi.org/10.48550/arXiv.2402.03300. Questions come
-balanced by label, and advantages are by default not divided by each group's own spread: all answers of a group
+Group relative policy optimisation: Shao et al. 2024, https://doi.org/10.48550/arXiv.2402.03300. Rewards weigh
+rarer labels more, and advantages are by default not divided by each group's own spread: all answers of a group
 belong to one label, so that division would cancel the labels' weights, and always answering "no change" would pay.
 """
 

@@ -16,7 +16,7 @@ from perturbarena.tracks.finetune.options import OPTION_TEXTS, VERDICT_ASKED
 from perturbarena.tracks.finetune.quiet import quiet_loading
 from perturbarena.tracks.finetune.settings import TINY, LoraSettings, ModelChoice
 from perturbarena.tracks.finetune.tiny import make_tiny_model
-from perturbarena.tracks.finetune.weights import ADAPTER_CONFIG
+from perturbarena.tracks.finetune.weights import ModelFiles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -92,11 +92,13 @@ def prepare_model(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = _with_adapter(model, choice)
+    for config in getattr(model, "peft_config", {}).values():
+        config.base_model_name_or_path = loaded.identity.base.folder  # or peft would look for it on the hub
     if full:
         model.requires_grad_(requires_grad=True)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     base = loaded.identity.base
-    base_name = f"../{BASE}" if choice.name == TINY else _absolute(base.name)
+    base_name = f"../{BASE}" if choice.name == TINY else _findable(base)
     return Prepared(model, loaded.tokenizer, loaded.identity, base_name, device, trainable)
 
 
@@ -159,9 +161,7 @@ def _lora(settings: LoraSettings) -> Any:
     )
 
 
-def _absolute(name: str) -> str:
-    """A local base is named so that the adapter finds it from anywhere on this machine; a hub's name stays."""
-    path = Path(name)
-    if (path / ADAPTER_CONFIG).is_file():
-        raise InputError(f"{name} is an adapter; its base cannot be told")
-    return str(path.resolve()) if path.is_dir() else name
+def _findable(base: ModelFiles) -> str:
+    """How an adapter names its base to find it again: a hub's name stays, a folder gets its whole path."""
+    local = Path(base.name).is_dir() or base.name.startswith((".", "/", "~"))
+    return str(Path(base.folder).resolve()) if local else base.name

@@ -11,15 +11,17 @@ _RENAMED = "`is_gradient_checkpointing` is deprecated"
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No bars of transformers, and no warning of a name that peft and trl use and transformers has renamed."""
+    """No bars and remarks of transformers, and no warning of a name it has renamed that peft and trl use."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=_RENAMED, category=FutureWarning)
             yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()

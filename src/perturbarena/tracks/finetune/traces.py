@@ -22,6 +22,8 @@ from perturbarena.tracks.running.folder import RunFolder
 
 _FINAL: Final = re.compile(r"\s*(?:P_up\s?=[^\n]{0,80}\n\s*)?<answer>[^<\n]{0,40}</answer>\s*$", re.IGNORECASE)
 """The answer's own lines at the end of a text; they are written anew."""
+_TAGGED: Final = re.compile(r"<answer>([^<\n]{0,40})</answer>", re.IGNORECASE)
+"""An answer within the reasoning: its tag goes, for the answer proper has one, and one only."""
 _THINK: Final = re.compile(r"</?think(?:ing)?>", re.IGNORECASE)
 
 
@@ -36,7 +38,7 @@ class Trace:
     @property
     def reasoning(self) -> str:
         """The text without the final answer and without marks of think blocks."""
-        return _THINK.sub("", _FINAL.sub("", self.text)).strip()
+        return _TAGGED.sub(r"\1", _THINK.sub("", _FINAL.sub("", self.text))).strip()
 
 
 @dataclass(frozen=True, slots=True)
