@@ -15,7 +15,7 @@ from perturbarena.cli.output import console, print_json, spare_inputs
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Answer questions: by prompts, by agents with tools, by a fine-tuned model, or by the transfer predictor.",
+    help="Answer questions: by prompts, agents with tools, a fine-tuned model, or the transfer predictor.",
 )
 
 
