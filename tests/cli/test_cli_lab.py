@@ -13,6 +13,10 @@ from perturbarena.cli import run
 WORLD = world()
 NAMES = WORLD.features.names
 PROGRAMME = ",".join(f"G{i}" for i in range(10))
+SIMULATE = (
+    f"lab simulate e.h5ad --objective hits --programme {PROGRAMME} --features features.csv --strategy hit "
+    "--seeds 3 --start 6 --rounds 2 --round-size 6"
+).split()
 
 
 @pytest.fixture
@@ -21,6 +25,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("genes.csv").write_text("gene\n" + "\n".join(NAMES) + "\n")
     features_table(Path("features.csv"), WORLD.features)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A campaign that nobody adds to."""
+    folder = tmp_path_factory.mktemp("standing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("genes.csv").write_text("gene\n" + "\n".join(NAMES) + "\n")
+        features_table(Path("features.csv"), WORLD.features)
+        assert begin() == 0
+    return folder
 
 
 def begin(*more: str) -> int:
@@ -99,9 +115,8 @@ def test_a_campaign_from_beginning_to_page(here, capsys):
         (["simulate", "none.h5ad"], "no such file"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(here, capsys, words, message):
-    assert begin() == 0
-    capsys.readouterr()
+def test_what_is_wrong_is_said_in_one_line(standing, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(standing)
     assert run(["lab", *words]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -124,21 +139,22 @@ def test_watching_once(here, capsys):
 
 def test_simulation_writes_and_draws(here, capsys):
     effect_table(Path("e.h5ad"), WORLD.measured)
-    words = (
-        f"lab simulate e.h5ad --objective hits --programme {PROGRAMME} --features features.csv --strategy hit "
-        "--seeds 3 --start 6 --rounds 2 --round-size 6 --workers 1"
-    ).split()
-    assert run([*words, "-o", "s.json", "--figure", "s.png"]) == 0
-    assert "gain over chance" in capsys.readouterr().out
+    assert run([*SIMULATE, "-o", "s.json", "--figure", "s.png", "--workers", "1"]) == 0
+    assert "Gains are over chance" in capsys.readouterr().out
     stored = json.loads(Path("s.json").read_text())
     kinds = [(s["strategy"], s["control"]) for s in stored["strategies"]]
     assert kinds[:2] == [("random", "none"), ("random", "permuted feedback")]
     assert stored["game"]["round_size"] == 6
     assert Path("s.png").read_bytes().startswith(b"\x89PNG")
-    assert run([*words, "--json", "--no-controls", "--workers", "2"]) == 0
-    parallel = said(capsys)["strategies"]
-    alone = {(s["strategy"], s["control"]): s for s in stored["strategies"]}
-    assert all(alone[s["strategy"], "none"] == s for s in parallel)
+
+
+@pytest.mark.slow  # two processes load everything anew
+def test_the_number_of_processes_changes_nothing(here, capsys):
+    effect_table(Path("e.h5ad"), WORLD.measured)
+    assert run([*SIMULATE, "--json", "--workers", "1"]) == 0
+    alone = said(capsys)["strategies"]
+    assert run([*SIMULATE, "--json", "--workers", "2"]) == 0
+    assert said(capsys)["strategies"] == alone
 
 
 def test_strategies_are_listed(capsys):

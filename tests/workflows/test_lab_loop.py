@@ -332,3 +332,17 @@ def test_a_damaged_record_is_named(started, tmp_path, name):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(FormatError, match=r"rounds/001/.*cannot be read"):
         overview_of(started)
+
+
+def test_a_knockout_that_failed_and_came_later_counts_in_the_round_that_ordered_it_last(started, tmp_path):
+    first = [p.name for p in propose_round(started).picks]
+    ingest_results(started, results(tmp_path / "r1.h5ad", first[:5], failed=tuple(first[:2])))
+    propose_round(started, ProposePlan(n=49))
+    ordered = History.of(Campaign.open(started)).latest.ordered
+    assert set(first[:2]) | {first[5]} == set(first) & set(ordered)
+    ingest_results(started, results(tmp_path / "r2.h5ad", ordered))
+    found = overview_of(started)
+    assert [line.measured for line in found.rounds] == [8, 3, 49]
+    assert [(line.failed, line.missing) for line in found.rounds] == [(0, 0), (2, 1), (0, 0)]
+    assert sum(len(line.hits) for line in found.rounds) == len(found.hits)
+    assert len(History.of(Campaign.open(started)).settled()) == 3 + 49

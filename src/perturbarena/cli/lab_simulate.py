@@ -130,8 +130,10 @@ def _table(found: list[Fared], title: str, *, area: str, gain: str) -> Table:
 
     controls = list(dict.fromkeys(one.control for one in found))
     table = Table("strategy", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in (title, *("gain" if control == "none" else f"with {control}" for control in controls)):
-        table.add_column(name, justify="right")
+    table.add_column(title, justify="right")
+    for control in controls:
+        name = "gain" if control == "none" else f"with {control.replace(' ', chr(10))}"
+        table.add_column(name, justify="right", no_wrap=True, min_width=19)
     for strategy in dict.fromkeys(one.strategy for one in found):
         of = {one.control: one for one in found if one.strategy == strategy}
         gains = ["" if strategy == "random" else difference(getattr(of[c], gain)) for c in controls]
@@ -145,4 +147,4 @@ def difference(found: PairedDifference) -> str:
     """A difference with its interval."""
     if found.interval is None:
         return f"{found.difference:+.2f}"
-    return f"{found.difference:+.2f} ({found.interval.low:+.2f} … {found.interval.high:+.2f})"
+    return f"{found.difference:+.2f} ({found.interval.low:+.2f}…{found.interval.high:+.2f})"

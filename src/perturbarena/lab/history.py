@@ -112,6 +112,13 @@ class History:
                 found = found.and_more(read_measurements(result.effects))
         return found
 
+    @cached_property
+    def home(self) -> dict[str, int]:
+        """Measured knockout → the last round that ordered it, or in which it came where none did."""
+        came = {n: r.number for r in self.rounds for result in r.results for n in result.arrived.measured}
+        ordered = {name: r.number for r in self.rounds for name in r.ordered}
+        return {name: ordered.get(name, number) for name, number in came.items()}
+
     def results(self) -> list[ResultRecord]:
         """All ingested files, in order."""
         return [result for r in self.rounds for result in r.results]
@@ -151,14 +158,16 @@ class History:
         )
 
     def settled(self, number: int | None = None) -> list[Settled]:
-        """Hypotheses of measured knockouts, of one round or of all, held against what was measured."""
-        seen, done = self.measured, set(self.measured.perturbations)
+        """Hypotheses of measured knockouts, of one round or of all, held against what was measured.
+
+        Of a knockout that was ordered again, the last one counts.
+        """
         return [
-            settle(pick.hypothesis, seen)
+            settle(pick.hypothesis, self.measured)
             for r in self.rounds
             if number is None or r.number == number
             for pick in r.picks
-            if pick.name in done
+            if self.home.get(pick.name) == r.number
         ]
 
 

@@ -104,7 +104,8 @@ def ingest_results(
 
 def round_surprises(campaign: Campaign, history: History, one: RoundRecord) -> list[Surprise]:
     """Of a round's measured knockouts: value and effects seen against expected, the most surprising first."""
-    return _surprises(campaign, one, history.measured)
+    mine = [name for name, number in history.home.items() if number == one.number]
+    return _surprises(campaign, one, history.measured.rows(mine))
 
 
 def values_of(campaign: Campaign, seen: Measurements) -> dict[str, float]:

@@ -82,25 +82,22 @@ def overview_of(root: Path) -> Overview:
 
 def _line(campaign: Campaign, history: History, i: int, values: dict[str, float]) -> RoundLine:
     one = history.rounds[i]
-    came = {name for result in one.results for name in result.arrived.measured}
-    failed = {name for result in one.results for name in result.arrived.failed} - came
-    late = {name for result in history.results() for name in result.arrived.late}
-    ordered = one.ordered or tuple(came)
+    mine = [name for name, number in history.home.items() if number == one.number]
+    failed = {name for result in one.results for name in result.arrived.failed} - set(mine)
     settled = history.settled(one.number)
     correlations = [s.r for s in round_surprises(campaign, history, one) if np.isfinite(s.r)]
-    probabilities = [p.hypothesis.hit_probability for p in one.picks if p.name in values]
+    probabilities = [p.hypothesis.hit_probability for p in one.picks if p.name in mine]
     verdicts = [s.verdict for s in settled if s.hypothesis.moves]
     return RoundLine(
         number=one.number,
         strategy="measured before" if one.proposal is None else str(one.proposal["strategy"]),
-        ordered=len(ordered),
-        measured=len(came),
+        ordered=len(one.ordered),
+        measured=len(mine),
         failed=len(failed),
-        missing=len(set(ordered) - came - failed - late) if one.results else 0,
-        hits=tuple(n for n in (*ordered, *sorted(came - set(ordered)))
-                   if n in values and values[n] >= campaign.objective.hit_above),
+        missing=len(set(one.ordered) - set(mine) - failed) if one.results else 0,
+        hits=tuple(name for name in mine if values[name] >= campaign.objective.hit_above),
         expected_hits=float(sum(p for p in probabilities if p is not None)),
         verdicts={v: verdicts.count(v) for v in ("borne out", "refuted", "open")},
-        chance=by_chance([s.hypothesis for s in settled], history.measured.rows(came)),
+        chance=by_chance([s.hypothesis for s in settled], history.measured.rows(mine)),
         r=float(np.mean(correlations)) if correlations else float("nan"),
-    )  # fmt: skip
+    )

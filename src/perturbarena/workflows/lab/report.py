@@ -51,14 +51,14 @@ def page_of(campaign: Campaign, history: History, found: Overview) -> CampaignPa
     return CampaignPage(
         title=campaign.root.resolve().name,
         lead=f"{found.measured} of {counted(found.candidates, 'candidate')} measured in "
-        f"{counted(len(found.rounds), 'round')}; {counted(len(found.hits), 'hit')}.",
+        f"{counted(len(found.rounds) - (found.waiting is not None), 'round')}; {counted(len(found.hits), 'hit')}.",
         facts=[
             ("aim", f"{aim.kind}{genes}"), ("a hit's value", f"{aim.hit_above:g} or more (log2)"),
             ("candidates", f"{found.candidates:,}"), ("can be proposed", f"{found.open:,}"),
             ("hits", ", ".join(found.hits[:12]) or "none yet"),
         ],
         notices=notices, progress=progress_curves(found),
-        rounds=[_row(line) for line in found.rounds],
+        rounds=[_row(line) for line in found.rounds if line.number != found.waiting],
         panels=_panels(campaign, history, found),
         hypotheses=_hypotheses(history, found, aim.hit_above), surprises=_worst(campaign, history),
         made=[("perturbarena", __version__), ("campaign.json", sha256(campaign.root / "campaign.json")[:12]),
@@ -89,7 +89,7 @@ def expected_panel(
     campaign: Campaign, history: History, one: RoundRecord, values: dict[str, float]
 ) -> ExpectedPanel | None:
     """A round's values seen against expected; None where nothing was expected or measured."""
-    picks = [p for p in one.picks if p.name in values]
+    picks = [p for p in one.picks if history.home.get(p.name) == one.number]
     if not picks or all(p.hypothesis.hit_probability is None for p in picks):
         return None
     names = [p.name for p in picks]
