@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ from perturbarena.leaderboard import (
     set_release,
     submission_page,
     team_page,
+    unpack_submission,
     verify_chain,
     verify_receipt,
 )
@@ -340,6 +342,22 @@ def test_a_truth_corrected_while_a_submission_is_scored_is_not_missed(store, tmp
     Worker(store).drain()
     assert board(store, TRACK).truth_version == 2
     assert [row.team for row in board(store, TRACK).rows] == ["A"]
+
+
+def test_an_organiser_takes_the_files_out_and_a_path_does_not_climb(store, tmp_path):
+    team = entrant(store, "A")
+    evil = io.BytesIO(bundle(answers(), tmp_path))
+    with zipfile.ZipFile(evil, "a") as archive:
+        archive.writestr("../../climbed.txt", "x")
+        archive.writestr("tools/fine.py", "raise SystemExit('must not run')")
+    mine = hand_in(store, team, evil.getvalue())
+    assert unpack_submission(store, mine.submission, tmp_path / "entry") == ["predictions.csv", "tools/fine.py"]
+    assert (tmp_path / "entry" / "tools" / "fine.py").is_file()
+    assert not list(tmp_path.rglob("climbed.txt"))
+    with pytest.raises(BoardError, match="is there already"):
+        unpack_submission(store, mine.submission, tmp_path / "entry")
+    with pytest.raises(BoardError, match="no submission"):
+        unpack_submission(store, "nope", tmp_path / "other")
 
 
 def test_reviews_and_the_queue_of_the_best(store, tmp_path):
