@@ -126,11 +126,12 @@ def queue_(
     if as_json:
         print_json([item.as_json() for item in items])
         return
-    table = Table("rank", "team", "score", "audit: severe / warning / note", "verdicts", "submission")
+    table = Table("rank", "team", "score", "audit", "verdicts")
+    table.add_column("submission", no_wrap=True)  # whole, because it is copied into other commands
     for item in items:
         verdicts = "; ".join(f"{v.reviewer} ({v.kind}): {v.verdict}" for v in item.verdicts) or "none yet"
         score = "" if item.score is None else f"{item.score:.3f}"
-        audit = f"{item.severe} / {item.warning} / {item.note}"
+        audit = f"{item.severe} severe, {item.warning} warnings, {item.note} notes"
         cells = (str(item.rank), item.team, score, audit, verdicts, item.submission)
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     console().print(table)
