@@ -171,6 +171,21 @@ def test_identical_bytes_are_taken_once(store, tmp_path):
     assert "B" in audit["findings"][0]["message"]
 
 
+def test_an_audit_calls_other_files_by_their_teams(store, tmp_path):
+    hand_in(store, entrant(store, "First"), bundle(answers(seed=1), tmp_path))
+    Worker(store).drain()
+    mine = hand_in(store, entrant(store, "Second"), bundle(answers(seed=2), tmp_path))
+
+    def auditor(request):
+        finding = {"message": f"{request.path.name} and {request.against[0].name} share texts", "rows": ["a"]}
+        return {"findings": [finding], "counts": {"severe": 0, "warning": 0, "note": 1}}
+
+    Worker(store, auditor=auditor).drain()
+    audit = submission_page(store, mine.submission, viewer=_reviewer(store)).audit
+    assert audit is not None
+    assert audit["findings"] == [{"message": "this submission and First share texts", "rows": ["a"]}]
+
+
 def test_repacked_answers_score_the_same_to_the_last_bit(store, tmp_path):
     team = entrant(store, "A")
     for mark in ("one", "two"):
