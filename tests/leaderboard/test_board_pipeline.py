@@ -20,6 +20,7 @@ from perturbarena.leaderboard import (
     Worker,
     add_baseline,
     add_review,
+    announce,
     award_places,
     board_csv,
     challenge_info,
@@ -32,6 +33,7 @@ from perturbarena.leaderboard import (
     identify,
     list_awards,
     list_truths,
+    notices,
     organisers_board,
     queue,
     read_log,
@@ -402,6 +404,22 @@ def test_exports_are_no_formulas(store, tmp_path):
     rows = list(csv.DictReader(io.StringIO(board_csv(board(store, TRACK)))))
     assert rows[0]["team"] == '\'=HYPERLINK("http://x","y")'
     assert float(rows[0]["score"]) == board(store, TRACK).rows[0].score
+
+
+def test_odd_texts_are_kept_by_either_database(each_store, tmp_path):
+    store = each_store
+    mine = hand_in(store, entrant(store, "A"), bundle(answers(), tmp_path))
+    Worker(store).drain()
+    odd = "nul \0, half \ud800, rtl \u202e, '; DROP TABLE team;--"
+    announce(store, odd)
+    add_review(store, mine.submission, verdict="sound", reason=odd, by=_reviewer(store))
+    disqualify_submission(store, mine.submission, reason=odd)
+    disqualify_team(store, "A", reason=odd)
+    assert notices(store)[0].text.startswith("nul \N{REPLACEMENT CHARACTER}, half ?, rtl")
+    for wrong in ("\0", "\ud800", "' OR 1=1 --", "x" * 500):
+        with pytest.raises(BoardError, match="no submission"):
+            submission_page(store, wrong, viewer=None)
+    assert verify_chain(store).ok
 
 
 def test_history_tells_the_records(store, clock, tmp_path):

@@ -65,7 +65,10 @@ class Store:
         BoardError
             With the reason ``storage`` if the database cannot be reached.
         """
-        with _database_errors(), Session(self.engine, expire_on_commit=False) as session:
+        engine = self.engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with _database_errors(), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

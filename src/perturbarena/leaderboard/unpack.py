@@ -10,11 +10,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sqlalchemy import select
-
 from perturbarena.errors import BoardError
-from perturbarena.leaderboard.schema import Submission
 from perturbarena.leaderboard.store import Store
+from perturbarena.leaderboard.submissions import submission_row
 from perturbarena.submission.archive import open_archive
 from perturbarena.submission.problems import Findings
 
@@ -32,9 +30,7 @@ def unpack_submission(store: Store, public_id: str, target: Path) -> list[str]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BoardError(f"{target} is there already; give a new or an empty folder", reason="conflict")
     with store.reading() as session:
-        sha256 = session.scalar(select(Submission.sha256).where(Submission.public_id == public_id))
-    if sha256 is None:
-        raise BoardError(f"there is no submission {public_id[:40]!r}", reason="missing")
+        sha256 = submission_row(session, public_id).sha256
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
     try:
