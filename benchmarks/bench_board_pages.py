@@ -8,17 +8,20 @@ them; the readers are another process on the same cores. Each reader keeps a con
 of the board (compressed), and pauses for ``--pause`` seconds on average; ``--pause 0`` asks again at once, which
 shows how many pages a second there are. Uploads are track A entries of 1,813 rows, checked and scored meanwhile,
 and audited; with --no-audit the audit looks for copied answers alone. "Alone" is one reader without pause before
-all that.
+all that; "control" is what the same readers see, before all that, of a server that does nothing but answer with as
+many bytes: what it takes is the machine's, not the board's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -78,6 +81,46 @@ def serve(folder: Path, url: str | None, port: int) -> None:
     from perturbarena.workflows.leaderboard import serve_challenge
 
     serve_challenge(folder, url=url, port=port, workers=0)
+
+
+def answer_only(port: int) -> None:
+    """A server that gives every request the same 10 kB."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n" + b"x" * 10_000
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+
+    async def go() -> None:
+        server = await asyncio.start_server(talk, "127.0.0.1", port, backlog=512)
+        await server.serve_forever()
+
+    asyncio.run(go())
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens there."""
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"nobody listens on port {port}")
+
+
+def control(port: int, readers: int, pause: float, seconds: float, folder: Path) -> list[float]:
+    """The seconds that the readers wait for it."""
+    server = in_process(answer_only, port)
+    try:
+        wait_for(port)
+        process = in_process(read_all, port, readers, pause, seconds, folder / "control.json")
+        process.join()
+        return json.loads((folder / "control.json").read_text())
+    finally:
+        server.terminate()
+        server.join()
 
 
 def work(folder: Path, url: str | None, audit: bool) -> None:
@@ -182,15 +225,11 @@ def measure(name: str, url: str | None, args: argparse.Namespace, questions: Pat
         names = list(session.scalars(select(Team.name).limit(40)))
     tokens = [create_token(store, team=team, scopes=("read", "submit")).secret for team in names]
     place = store.folder.path
+    bare = control(args.port + 1, args.readers, args.pause, args.seconds, folder)
     processes = [in_process(serve, place, url, args.port)]
     try:
-        for _ in range(200):
-            time.sleep(0.1)
-            try:
-                read_all(args.port, 1, 0, 0.5, folder / "warm.json")
-                break
-            except OSError:
-                continue
+        wait_for(args.port)
+        read_all(args.port, 1, 0, 0.5, folder / "warm.json")
         read_all(args.port, 1, 0, 3.0, folder / "alone.json")
         alone = json.loads((folder / "alone.json").read_text())
         used = processor_seconds(processes[0].pid or 0)
@@ -205,7 +244,9 @@ def measure(name: str, url: str | None, args: argparse.Namespace, questions: Pat
             n_listed = len(list(session.scalars(select(Submission.id).where(Submission.state == "listed"))))
         cells = (
             name, args.readers, f"{args.pause:g}", len(sent), n_listed - args.submissions, f"{len(took):,}",
-            f"{len(took) / args.seconds:.0f}", percentile(alone, 50), f"{used / len(took) * 1e3:.2f}",
+            f"{len(took) / args.seconds:.0f}", ", ".join(percentile(bare, q) for q in (50, 95, 99)),
+            percentile(alone, 50),
+            f"{used / len(took) * 1e3:.2f}",
             percentile(took, 50), percentile(took, 95),
             percentile(took, 99), f"{max(took) * 1e3:.0f}", percentile(sent, 95), f"{os.getloadavg()[0]:.1f}",
         )  # fmt: skip
@@ -231,7 +272,7 @@ def main() -> None:
     args = parser.parse_args()
     header = (
         "database", "readers", "pause, s", "uploads", "listed meanwhile", "pages", "pages a second",
-        "alone: median, ms", "server's processor a page, ms", "median, ms",
+        "control: median, p95, p99, ms", "alone: median, ms", "server's processor a page, ms", "median, ms",
         "p95, ms", "p99, ms", "slowest, ms", "upload p95, ms", "load after",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as name:

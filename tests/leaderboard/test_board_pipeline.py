@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from perturbarena.leaderboard import (
     Worker,
     add_baseline,
     add_review,
+    announce,
     award_places,
     board_csv,
     challenge_info,
@@ -31,6 +33,7 @@ from perturbarena.leaderboard import (
     identify,
     list_awards,
     list_truths,
+    notices,
     organisers_board,
     queue,
     read_log,
@@ -44,6 +47,7 @@ from perturbarena.leaderboard import (
     set_release,
     submission_page,
     team_page,
+    unpack_submission,
     verify_chain,
     verify_receipt,
 )
@@ -167,6 +171,21 @@ def test_identical_bytes_are_taken_once(store, tmp_path):
     assert audit is not None
     assert audit["findings"][0]["rule"] == "duplicate.answers"
     assert "B" in audit["findings"][0]["message"]
+
+
+def test_an_audit_calls_other_files_by_their_teams(store, tmp_path):
+    hand_in(store, entrant(store, "First"), bundle(answers(seed=1), tmp_path))
+    Worker(store).drain()
+    mine = hand_in(store, entrant(store, "Second"), bundle(answers(seed=2), tmp_path))
+
+    def auditor(request):
+        finding = {"message": f"{request.path.name} and {request.against[0].name} share texts", "rows": ["a"]}
+        return {"findings": [finding], "counts": {"severe": 0, "warning": 0, "note": 1}}
+
+    Worker(store, auditor=auditor).drain()
+    audit = submission_page(store, mine.submission, viewer=_reviewer(store)).audit
+    assert audit is not None
+    assert audit["findings"] == [{"message": "this submission and First share texts", "rows": ["a"]}]
 
 
 def test_repacked_answers_score_the_same_to_the_last_bit(store, tmp_path):
@@ -342,6 +361,22 @@ def test_a_truth_corrected_while_a_submission_is_scored_is_not_missed(store, tmp
     assert [row.team for row in board(store, TRACK).rows] == ["A"]
 
 
+def test_an_organiser_takes_the_files_out_and_a_path_does_not_climb(store, tmp_path):
+    team = entrant(store, "A")
+    evil = io.BytesIO(bundle(answers(), tmp_path))
+    with zipfile.ZipFile(evil, "a") as archive:
+        archive.writestr("../../climbed.txt", "x")
+        archive.writestr("tools/fine.py", "raise SystemExit('must not run')")
+    mine = hand_in(store, team, evil.getvalue())
+    assert unpack_submission(store, mine.submission, tmp_path / "entry") == ["predictions.csv", "tools/fine.py"]
+    assert (tmp_path / "entry" / "tools" / "fine.py").is_file()
+    assert not list(tmp_path.rglob("climbed.txt"))
+    with pytest.raises(BoardError, match="is there already"):
+        unpack_submission(store, mine.submission, tmp_path / "entry")
+    with pytest.raises(BoardError, match="no submission"):
+        unpack_submission(store, "nope", tmp_path / "other")
+
+
 def test_reviews_and_the_queue_of_the_best(store, tmp_path):
     for i in range(7):
         hand_in(store, entrant(store, f"Team {i}"), bundle(answers(skill=i, seed=i), tmp_path))
@@ -369,6 +404,22 @@ def test_exports_are_no_formulas(store, tmp_path):
     rows = list(csv.DictReader(io.StringIO(board_csv(board(store, TRACK)))))
     assert rows[0]["team"] == '\'=HYPERLINK("http://x","y")'
     assert float(rows[0]["score"]) == board(store, TRACK).rows[0].score
+
+
+def test_odd_texts_are_kept_by_either_database(each_store, tmp_path):
+    store = each_store
+    mine = hand_in(store, entrant(store, "A"), bundle(answers(), tmp_path))
+    Worker(store).drain()
+    odd = "nul \0, half \ud800, rtl \u202e, '; DROP TABLE team;--"
+    announce(store, odd)
+    add_review(store, mine.submission, verdict="sound", reason=odd, by=_reviewer(store))
+    disqualify_submission(store, mine.submission, reason=odd)
+    disqualify_team(store, "A", reason=odd)
+    assert notices(store)[0].text.startswith("nul \N{REPLACEMENT CHARACTER}, half ?, rtl")
+    for wrong in ("\0", "\ud800", "' OR 1=1 --", "x" * 500):
+        with pytest.raises(BoardError, match="no submission"):
+            submission_page(store, wrong, viewer=None)
+    assert verify_chain(store).ok
 
 
 def test_history_tells_the_records(store, clock, tmp_path):

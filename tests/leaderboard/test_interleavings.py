@@ -5,6 +5,7 @@ Whatever the order: no submission with a receipt is lost, none is scored twice, 
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def template() -> tuple[Path, list, list[bytes]]:
     """A challenge with two teams, made once and copied for each run; and files to hand in, the last one broken."""
     if not _TEMPLATE:
         folder = Path(tempfile.mkdtemp(prefix="interleavings-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         store = new_store(folder, daily_limit=4)
         teams = [entrant(store, name) for name in ("A", "B")]
         store.close()

@@ -173,13 +173,17 @@ def release(
 
     Example: perturbarena board release challenge
     """
-    from perturbarena.leaderboard import challenge_info, parse_time, set_release
+    from perturbarena.leaderboard import challenge_info, parse_time, queue, set_release
 
     store = _open(folder, database)
     info = challenge_info(store)
     when = parse_time(at, timezone=timezone or info.timezone) if at else store.now()
     set_release(store, None if undo else when)
     _print_state(store)
+    left = queue(store).get("check_score", {})
+    n_left = left.get("waiting", 0) + left.get("running", 0)
+    if n_left and not undo:
+        progress_console().print(f"{n_left:,} submissions are not scored yet; the board fills as they are")
 
 
 def embargo(

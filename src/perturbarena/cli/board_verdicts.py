@@ -1,4 +1,4 @@
-"""``board disqualify|reinstate|hide|queue|review|award|results``: what people decide about entries."""
+"""``board disqualify|reinstate|hide|queue|fetch|review|award|results``: what people decide about entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def attach(app: typer.Typer) -> None:
     """Add the commands to the group ``board``."""
     for name, command in (
         ("disqualify", disqualify), ("reinstate", reinstate), ("hide", hide), ("queue", queue_),
-        ("review", review), ("review-model", review_model), ("award", award), ("results", results_),
+        ("fetch", fetch), ("review", review), ("review-model", review_model), ("award", award),
+        ("results", results_),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -125,11 +126,12 @@ def queue_(
     if as_json:
         print_json([item.as_json() for item in items])
         return
-    table = Table("rank", "team", "score", "audit: severe / warning / note", "verdicts", "submission")
+    table = Table("rank", "team", "score", "audit", "verdicts")
+    table.add_column("submission", no_wrap=True)  # whole, because it is copied into other commands
     for item in items:
         verdicts = "; ".join(f"{v.reviewer} ({v.kind}): {v.verdict}" for v in item.verdicts) or "none yet"
         score = "" if item.score is None else f"{item.score:.3f}"
-        audit = f"{item.severe} / {item.warning} / {item.note}"
+        audit = f"{item.severe} severe, {item.warning} warnings, {item.note} notes"
         cells = (str(item.rank), item.team, score, audit, verdicts, item.submission)
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     console().print(table)
@@ -182,6 +184,28 @@ def review_model(
         print_json({"verdict": verdict.verdict, "reason": verdict.reason, "review": opinions})
     else:
         console().print(f"{verdict.reviewer} (advice): {verdict.verdict}\n{verdict.reason}", markup=False)
+
+
+def fetch(
+    folder: Folder,
+    submission: SubmissionId,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new or an empty folder.")],
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Take a submission's files out of its zip: its prompt, its tools, its table. Nothing is executed.
+
+    To run its tools again, give their folder to `run agent --tools`, which fences them in.
+
+    Example: perturbarena board fetch challenge 1f3e… -o entry
+    """
+    from perturbarena.leaderboard import unpack_submission
+
+    names = unpack_submission(_open(folder, database), submission, output)
+    if as_json:
+        print_json({"folder": str(output), "files": names})
+    else:
+        console().print(f"{output}: {', '.join(names)}", markup=False, soft_wrap=True)
 
 
 def award(

@@ -139,7 +139,10 @@ def propose(
 
 @app.command("strategies")
 def list_strategies(as_json: Json = False) -> None:
-    """List the ways of choosing."""
+    """List the ways of choosing.
+
+    Example: perturbarena lab strategies
+    """
     from perturbarena.lab import strategies
 
     found = strategies().values()

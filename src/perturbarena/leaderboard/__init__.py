@@ -59,6 +59,7 @@ from perturbarena.leaderboard.tokens import (
     session_of,
 )
 from perturbarena.leaderboard.truths import TruthInfo, correct_truth, list_truths
+from perturbarena.leaderboard.unpack import unpack_submission
 from perturbarena.leaderboard.views import (
     HistoryPoint,
     ShownScore,
@@ -155,6 +156,7 @@ __all__ = [
     "set_release",
     "submission_page",
     "team_page",
+    "unpack_submission",
     "verify_chain",
     "verify_receipt",
 ]

@@ -17,7 +17,7 @@ from perturbarena.leaderboard.phases import challenge_info
 from perturbarena.leaderboard.schema import Award, Submission, Team
 from perturbarena.leaderboard.store import Store, bump
 from perturbarena.leaderboard.submissions import submission_row
-from perturbarena.leaderboard.teams import clean_name
+from perturbarena.leaderboard.teams import clean_name, clean_text
 
 PLACE = "Place"
 """Name of the awards for places of a track."""
@@ -114,7 +114,7 @@ def _give(
 ) -> Award:  # fmt: skip
     session.execute(delete(Award).where(Award.name == name, Award.track == track, Award.place == place))
     award = Award(
-        name=name, track=track, place=place, submission_id=row.id, citation=citation.strip()[:2000], at=store.now()
+        name=name, track=track, place=place, submission_id=row.id, citation=clean_text(citation), at=store.now()
     )
     session.add(award)
     record(

@@ -123,8 +123,6 @@ def _write(store: Store, tar: tarfile.TarFile) -> tuple[dict[str, int], int]:
     hashes: dict[str, str] = {}
     rows: dict[str, int] = {}
     with store.reading() as session:
-        if store.engine.dialect.name == "postgresql":
-            session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         for table in Base.metadata.sorted_tables:
             if table.name not in _LEFT_OUT:
                 with tempfile.TemporaryFile() as file:

@@ -19,6 +19,7 @@ from perturbarena.leaderboard.events import record, stamp
 from perturbarena.leaderboard.identity import CONSOLE, Identity
 from perturbarena.leaderboard.schema import Announcement, ChallengeRow
 from perturbarena.leaderboard.store import Store, bump, challenge_row
+from perturbarena.leaderboard.teams import clean_text
 
 Phase = Literal["upcoming", "open", "closed", "released"]
 MAX_TEXT: Final = 10_000
@@ -139,20 +140,20 @@ def set_embargo(store: Store, until: datetime | None, *, reason: str, by: Identi
         row = challenge_row(session)
         if until is not None and phase_of(row, store.now()) == "released":
             raise BoardError("the private board is out already", reason="conflict")
-        row.embargo_until, row.embargo_reason = until, reason.strip()[:MAX_TEXT] or None
+        row.embargo_until, row.embargo_reason = until, clean_text(reason, MAX_TEXT) or None
         bump(session)
         told = None if until is None else stamp(until.astimezone(UTC))
         record(
             session, at=store.now(), actor=by.actor, kind="challenge.embargo", subject="challenge", until=told,
-            reason=reason[:MAX_TEXT],
+            reason=row.embargo_reason or "",
         )  # fmt: skip
 
 
 def announce(store: Store, text: str, *, by: Identity = CONSOLE) -> Notice:
     """Tell entrants something; BoardError where the text is blank or too long."""
-    text = text.strip()
-    if not text or len(text) > MAX_TEXT:
+    if not text.strip() or len(text) > MAX_TEXT:
         raise BoardError(f"an announcement has 1 to {MAX_TEXT:,} characters; got {len(text):,}")
+    text = clean_text(text, MAX_TEXT)
     with store.writing() as session:
         session.add(Announcement(at=store.now(), text=text))
         bump(session)

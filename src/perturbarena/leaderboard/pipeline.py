@@ -33,6 +33,8 @@ from perturbarena.submission import Answers, Report, check_submission, read_answ
 
 AUDIT_AGAINST: Final = 20
 """How many other teams' newest submissions of the track an audit is compared with, text by text."""
+MAX_LOOKED_AT: Final = 1000
+"""Among so many of the newest submissions the teams are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,9 @@ def audit(store: Store, held: Lease, auditor: Auditor | None) -> None:
     report: dict[str, Any] = {"findings": [], "counts": {"severe": 0, "warning": 0, "note": 0}}
     if auditor is not None:
         path = store.folder.file(row.sha256)
-        report = auditor(AuditRequest(path, store.rules, row.track, store.questions, against))
+        report = auditor(AuditRequest(path, store.rules, row.track, store.questions, tuple(against)))
+        names = {path.name: "this submission"} | {other.name: team for other, team in against.items()}
+        report = _named(report, names)
     report = _with_copies(report, copies)
     counts = report["counts"]
     with store.writing() as session:
@@ -249,10 +253,21 @@ def _keep_scores(
     )
 
 
-def _others(session: Session, store: Store, row: Submission) -> tuple[Path, ...]:
-    """The newest listed submission of each other team in the track, the newest teams first."""
+def _named(value: Any, names: dict[str, str]) -> Any:
+    """A report in which stored files are called by their teams: people know teams, not hashes."""
+    if isinstance(value, str):
+        for file, team in names.items():
+            value = value.replace(file, team)
+        return value
+    if isinstance(value, list):
+        return [_named(one, names) for one in value]
+    return {key: _named(one, names) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def _others(session: Session, store: Store, row: Submission) -> dict[Path, str]:
+    """The newest listed submission of each other team in the track, and the team; the newest first."""
     query = (
-        select(Submission.team_id, Submission.sha256)
+        select(Team.name, Submission.sha256)
         .join(Team, Team.id == Submission.team_id)
         .where(
             Submission.track == row.track,
@@ -263,12 +278,10 @@ def _others(session: Session, store: Store, row: Submission) -> tuple[Path, ...]
         )
         .order_by(Submission.id.desc())
     )
-    newest: dict[int, str] = {}
-    for team_id, sha in session.execute(query):
-        newest.setdefault(team_id, sha)
-        if len(newest) == AUDIT_AGAINST:
-            break
-    return tuple(store.folder.file(sha) for sha in newest.values())
+    newest: dict[str, str] = {}
+    for team, sha in session.execute(query.limit(MAX_LOOKED_AT)):
+        newest.setdefault(team, sha)
+    return {store.folder.file(sha): team for team, sha in list(newest.items())[:AUDIT_AGAINST]}
 
 
 def _same_answers(session: Session, row: Submission) -> list[str]:

@@ -19,7 +19,7 @@ from perturbarena.leaderboard.identity import CONSOLE, Identity
 from perturbarena.leaderboard.schema import VERDICTS, AuditResult, Review
 from perturbarena.leaderboard.store import Store
 from perturbarena.leaderboard.submissions import submission_row
-from perturbarena.leaderboard.teams import clean_name
+from perturbarena.leaderboard.teams import clean_name, clean_text
 
 TOP: Final = 5
 """How many of a track are reviewed."""
@@ -126,6 +126,7 @@ def add_review(
         raise BoardError(f"a reason of 1 to {MAX_REASON:,} characters is needed; got {len(reason.strip()):,}")
     if novelty is not None and not 1 <= novelty <= 5:
         raise BoardError(f"novelty is 1 to 5; got {novelty}")
+    reason = clean_text(reason, MAX_REASON)
     who = clean_name(reviewer or by.label, what="a reviewer's name")
     with store.writing() as session:
         row = submission_row(session, public_id)

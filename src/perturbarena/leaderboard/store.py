@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 
 from perturbarena.challenge.formats import read_questions
@@ -65,7 +65,10 @@ class Store:
         BoardError
             With the reason ``storage`` if the database cannot be reached.
         """
-        with _database_errors(), Session(self.engine, expire_on_commit=False) as session:
+        engine = self.engine
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with _database_errors(), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -131,7 +134,7 @@ def make_engine(url: str) -> Engine:
     if not url.startswith(("sqlite://", "postgresql")):
         raise FormatError(f"the database must be SQLite or PostgreSQL; got {url.partition(':')[0][:40]!r}")
     try:
-        engine = create_engine(url, pool_pre_ping=True, **_pool(url))
+        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=40)
     except (ArgumentError, NoSuchModuleError) as error:
         raise FormatError(f"not a database URL for SQLite or PostgreSQL: {error}") from error
     except ModuleNotFoundError as error:
@@ -140,10 +143,6 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _pool(url: str) -> dict[str, Any]:
-    return {} if url.startswith("sqlite") else {"pool_size": 10, "max_overflow": 20}
 
 
 def challenge_row(session: Session) -> ChallengeRow:
@@ -187,6 +186,8 @@ def _database_errors() -> Iterator[None]:
     """A database that is gone, locked or full is told in one line; everything else is a defect and passes."""
     try:
         yield
+    except TimeoutError as error:
+        raise BoardError("the database is too busy; try again in a moment", reason="storage") from error
     except (OperationalError, DBAPIError) as error:
         if isinstance(error, OperationalError) or error.connection_invalidated:
             line = " ".join(str(error.orig).split())

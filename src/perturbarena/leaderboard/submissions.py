@@ -30,6 +30,7 @@ from perturbarena.leaderboard.jobs import enqueue
 from perturbarena.leaderboard.phases import need_open
 from perturbarena.leaderboard.schema import Event, Submission, Team
 from perturbarena.leaderboard.store import Store, bump, challenge_row
+from perturbarena.leaderboard.teams import clean_text
 
 REJECTED_PER_ACCEPTED: Final = 4
 """Uploads that the check refused do not use up the day's limit, but there may be at most this many times it."""
@@ -272,10 +273,11 @@ def disqualify_submission(store: Store, public_id: str, *, reason: str, by: Iden
     """Take one submission off the ranking, with the reason, which is shown; an empty reason reinstates it."""
     with store.writing() as session:
         row = submission_row(session, public_id)
-        row.disqualified_at = store.now() if reason.strip() else None
-        row.disqualified_reason = reason.strip()[:2000] or None
+        reason = clean_text(reason)
+        row.disqualified_at = store.now() if reason else None
+        row.disqualified_reason = reason or None
         bump(session)
-        kind = "submission.disqualified" if reason.strip() else "submission.reinstated"
+        kind = "submission.disqualified" if reason else "submission.reinstated"
         record(
             session, at=store.now(), actor=by.actor, kind=kind, subject=f"submission:{row.public_id}",
             reason=reason,
@@ -284,7 +286,9 @@ def disqualify_submission(store: Store, public_id: str, *, reason: str, by: Iden
 
 def submission_row(session: Session, public_id: str) -> Submission:
     """A submission by the id that people see; BoardError (missing) where there is none."""
-    row = session.scalar(select(Submission).where(Submission.public_id == public_id))
+    row = None
+    if re.fullmatch(r"[0-9a-f]{32}", public_id):  # PostgreSQL refuses some other texts with an error of its own
+        row = session.scalar(select(Submission).where(Submission.public_id == public_id))
     if row is None:
         raise BoardError(f"there is no submission {public_id[:40]!r}", reason="missing")
     return row

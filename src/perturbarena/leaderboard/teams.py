@@ -96,7 +96,7 @@ def disqualify_team(store: Store, team: str, *, reason: str, by: Identity = CONS
         bump(session)
         record(
             session, at=store.now(), actor=by.actor, kind="team.disqualified", subject=f"team:{row.id}",
-            reason=reason,
+            reason=row.disqualified_reason,
         )  # fmt: skip
         return _record_of(session, row)
 
@@ -122,7 +122,7 @@ def embargo_team(store: Store, team: str, *, until: datetime, reason: str, by: I
         bump(session)
         record(
             session, at=store.now(), actor=by.actor, kind="team.embargo", subject=f"team:{row.id}",
-            until=stamp(until), reason=reason,
+            until=stamp(until), reason=row.embargo_reason,
         )  # fmt: skip
         return _record_of(session, row)
 
@@ -163,10 +163,16 @@ def clean_name(name: str, *, what: str) -> str:
     return tidy
 
 
+def clean_text(text: str, limit: int = 2000) -> str:
+    """Free text as either database can hold it: no NUL, no half of a character, not longer than ``limit``."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}").strip()[:limit]
+
+
 def _reason(reason: str) -> str:
-    if not reason.strip():
+    reason = clean_text(reason)
+    if not reason:
         raise BoardError("a reason is needed; it is shown to entrants")
-    return reason.strip()[:2000]
+    return reason
 
 
 def _record_of(session: Session, row: Team) -> TeamRecord:

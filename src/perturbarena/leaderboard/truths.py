@@ -25,6 +25,7 @@ from perturbarena.leaderboard.identity import CONSOLE, Identity
 from perturbarena.leaderboard.jobs import enqueue
 from perturbarena.leaderboard.schema import PARTS, Submission, TruthVersion
 from perturbarena.leaderboard.store import Store, bump
+from perturbarena.leaderboard.teams import clean_text
 
 USAGES: Final = {"public": "Public", "private": "Private"}
 """Each part's word in the column Usage."""
@@ -153,7 +154,8 @@ def correct_truth(store: Store, source: Path, *, reason: str, by: Identity = CON
     BoardError
         If the reason is blank, or the solution is the current one (conflict).
     """
-    if not reason.strip():
+    reason = clean_text(reason)
+    if not reason:
         raise BoardError("a reason is needed; it is shown to entrants")
     with store.writing() as session:
         before = session.scalars(select(TruthVersion).where(TruthVersion.current)).one()

@@ -22,7 +22,7 @@ from perturbarena.leaderboard.identity import Identity
 from perturbarena.leaderboard.phases import Phase, phase_of
 from perturbarena.leaderboard.schema import AuditResult, Score, Submission, Team
 from perturbarena.leaderboard.store import Store, challenge_row
-from perturbarena.leaderboard.submissions import Receipt, receipt_of
+from perturbarena.leaderboard.submissions import Receipt, receipt_of, submission_row
 from perturbarena.leaderboard.teams import BASELINE, TeamRecord, get_team
 
 
@@ -139,9 +139,7 @@ def submission_page(store: Store, public_id: str, *, viewer: Identity | None) ->
     """A submission's page; BoardError (missing) where there is none that the viewer may see."""
     missing = BoardError(f"there is no submission {public_id[:40]!r}", reason="missing")
     with store.reading() as session:
-        row = session.scalar(select(Submission).where(Submission.public_id == public_id))
-        if row is None:
-            raise missing
+        row = submission_row(session, public_id)
         team = session.get_one(Team, row.team_id)
         own = viewer is not None and (viewer.team_id == row.team_id or viewer.may("organise"))
         judge = viewer is not None and viewer.may("review")

@@ -538,3 +538,19 @@ def test_text_that_no_database_keeps_is_refused(trial, client, text):
     sign_in(client, staff)
     data = {"csrf": csrf_of(client, "/announcements"), "text": "a\0b"}
     assert client.post("/announcements", data=data).status_code == 422
+
+
+def test_a_code_link_is_the_teams_own_and_a_web_address(trial, client):
+    mine, theirs = trial.team("Alpha"), trial.team("Beta")
+    given = hand_in(client, mine, trial.zip()).json()["submission"]
+    trial.work()
+    path, link = f"/api/v1/submissions/{given}/code", {"url": "https://code.example/alpha"}
+    assert client.put(path, json=link, headers=_json(theirs)).status_code == 404
+    for url in ("javascript:alert(1)", "https://x y", "data:text/html,x", ""):
+        assert client.put(path, json={"url": url}, headers=_json(mine)).status_code == 422, url
+    sign_in(client, mine)
+    data = {"csrf": csrf_of(client, f"/submissions/{given}"), "url": link["url"]}
+    assert client.post(f"/submissions/{given}/code", data=data).status_code == 303
+    client.cookies.clear()
+    page = client.get(f"/submissions/{given}").text
+    assert f'href="{link["url"]}" rel="nofollow noopener' in page

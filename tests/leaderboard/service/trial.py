@@ -100,14 +100,16 @@ def make_zip(
     return pack(table)
 
 
-def pack(table: pd.DataFrame, **more: str) -> bytes:
-    """A zip of a table and further texts."""
+def pack(table: pd.DataFrame) -> bytes:
+    """A zip of a table and a prompt; the same table gives the same bytes."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("submission.csv", table.to_csv(index=False))
-        archive.writestr("prompt.txt", "Answer with two probabilities.\n")
-        for name, text in more.items():
-            archive.writestr(name.replace("__", "."), text)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in {
+            "submission.csv": table.to_csv(index=False),
+            "prompt.txt": "Two probabilities.\n",
+        }.items():
+            entry = zipfile.ZipInfo(name)  # its time is 1980
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

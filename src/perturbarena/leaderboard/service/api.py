@@ -27,6 +27,7 @@ from perturbarena.leaderboard.submissions import (
     disqualify_submission,
     remaining_today,
     select_finals,
+    set_code_url,
     verify_receipt,
 )
 from perturbarena.leaderboard.tokens import list_tokens, revoke_token
@@ -114,6 +115,12 @@ class Words(BaseModel):
     """Text of an announcement or of a reason."""
 
     text: Annotated[Text, Field(max_length=10_000)]
+
+
+class CodeLink(BaseModel):
+    """Where the code is: an http(s) address."""
+
+    url: Annotated[Text, Field(max_length=2_000)]
 
 
 class Done(BaseModel):
@@ -286,6 +293,13 @@ async def get_submission(request: Request, public_id: PublicId, by: Reader) -> R
     """One submission: state, problems, receipt, public scores."""
     page = await in_thread(submission_page, desk_of(request).store, public_id, viewer=by)
     return JSONResponse(page.as_json())
+
+
+@router.put("/submissions/{public_id}/code", tags=["entrants"], response_model=Done)
+async def put_code(request: Request, public_id: PublicId, link: CodeLink, by: Bearer) -> Response:
+    """Say where a submission's code is, also after the deadline (scope submit)."""
+    await in_thread(set_code_url, desk_of(request).store, public_id, link.url, by=by)
+    return JSONResponse({"done": True})
 
 
 @router.get(

@@ -32,6 +32,7 @@ from perturbarena.leaderboard.submissions import (
     disqualify_submission,
     remaining_today,
     select_finals,
+    set_code_url,
     submission_row,
 )
 from perturbarena.leaderboard.tokens import close_session, revoke_token
@@ -125,6 +126,14 @@ async def choose_finals(request: Request, track: str, who: Who, form: Form) -> R
     chosen = [value for value in form.getlist("submission") if isinstance(value, str)]
     await in_thread(select_finals, desk_of(request).store, chosen, track=track, by=by)
     return RedirectResponse(f"/teams/{by.need_team()}?saved=1#track-{track}", SEE_OTHER)
+
+
+@router.post("/submissions/{public_id}/code")
+async def name_code(request: Request, public_id: str, who: Who, form: Form) -> Response:
+    """Say where a submission's code is."""
+    url = field(form, "url").strip()
+    await in_thread(set_code_url, desk_of(request).store, public_id, url, by=who.known())
+    return RedirectResponse(f"/submissions/{public_id}", SEE_OTHER)
 
 
 @router.post("/tokens/{token_id}/revoke")
