@@ -114,6 +114,6 @@ def test_an_interruption_is_130(stop, monkeypatch, capsys):
 
         return interrupted
 
-    monkeypatch.setattr(app, "build", build)
+    monkeypatch.setattr(app, "command", build)
     assert run(["parse"]) == 130
     assert capsys.readouterr().err == "interrupted\n"

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: Sequence[str]) -> int:
     """Run the command line; return the exit code."""
     try:
-        code = _app.build()(args=list(argv), prog_name="perturbarena", standalone_mode=False)
+        code = _app.command()(args=list(argv), prog_name="perturbarena", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
