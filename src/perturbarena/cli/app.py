@@ -81,7 +81,7 @@ Start with [bold]perturbarena demo[/], which needs no data and no network.
 
 @cache
 def build() -> typer.Typer:
-    """The application with every command attached; made once, as the groups' own applications live in their files."""
+    """The application with every command attached, made once: the groups are filled by it."""
     app = typer.Typer(
         help=HELP,
         no_args_is_help=True,
