@@ -106,6 +106,12 @@ def test_every_command_shows_an_example():
         assert "Example" in (callback.__doc__ or ""), callback.__name__
 
 
+def test_the_tree_is_the_same_however_often_it_is_asked_for(capsys):
+    before = len(list(_commands(app.build())))
+    assert run(["--version"]) == run(["--version"]) == 0
+    assert len(list(_commands(app.build()))) == before
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, typer.Abort])
 def test_an_interruption_is_130(stop, monkeypatch, capsys):
     def build():
