@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ from perturbarena.leaderboard.jobs import end_leases
 from perturbarena.leaderboard.worker import process_name
 from perturbarena.workflows.audit_submission import audit_submissions
 from perturbarena.workflows.review_submission import review_submission
+
+_SWITCH_SECONDS: Final = 0.0005
+"""How long the thread that makes a board anew may keep the interpreter from the one that answers. By default 5 ms,
+and a page would wait for that several times."""
 
 log = logging.getLogger("perturbarena.serve")
 
@@ -188,6 +193,7 @@ def serve_challenge(
     _need_port(host, port)
     settings = ServiceSettings(secure_cookies=behind_tls)
     config = uvicorn.Config(create_app(store, settings=settings), host=host, port=port, **server_options(settings))
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         with background_workers(folder, url=url, n=workers):
             uvicorn.Server(config).run()
