@@ -10,6 +10,7 @@ import typer
 
 from perturbarena.cli import run_prompt as options
 from perturbarena.cli.output import console, print_json
+from perturbarena.cli.run_ending import RESAMPLES, show_ending
 from perturbarena.cli.run_tracks import app as run_app
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from perturbarena.tracks.agent.table import AgentTally
     from perturbarena.workflows.run_agent import AgentDryRun, AnsweredByAgents
 
-_RESAMPLES = 2000
 _TOOLS = "Tools"
 _SHOWN = 10
 """Differences of a replay that are printed; --json has all."""
@@ -162,7 +162,7 @@ def agent(
         return
     if output is None:
         raise InputError("run agent needs -o RUN_DIR (or --dry-run)")
-    answered = answer_with_agents(plan, asked, output, resamples=_RESAMPLES)
+    answered = answer_with_agents(plan, asked, output, resamples=RESAMPLES)
     _show(answered, settings, rules, questions=questions, as_json=as_json)
 
 
@@ -229,20 +229,7 @@ def _show(
     elif not run.manifest["model_is_the_tracks"]:
         fixed = rules.track(settings.track).model.fixed
         out.print(f"[yellow]note:[/] track {settings.track} is for {fixed}; this was {settings.model_name}")
-    if answered.score is not None:
-        from perturbarena.cli.score import print_score
-
-        print_score(answered.score, title=questions.name, resamples=_RESAMPLES)
-    elif answered.unscored:
-        out.print(f"[yellow]no score:[/] {answered.unscored}")
-    else:
-        own = run.folder.path / "tools"
-        tools = f"--tools {own} " if own.is_dir() else ""
-        out.print(
-            f"next: perturbarena submit pack {run.folder.predictions} --track {settings.track} "
-            f"--prompt {run.folder.prompt} {tools}--questions {questions} -o submission.zip",
-            style="dim", soft_wrap=True, markup=False,
-        )  # fmt: skip
+    show_ending(answered.score, answered.unscored, folder=run.folder, track=settings.track, questions=questions)
 
 
 def _show_tally(tally: AgentTally, settings: AgentSettings) -> None:

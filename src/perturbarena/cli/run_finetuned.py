@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.run_ending import RESAMPLES, show_ending
 from perturbarena.cli.run_prompt import show_tally
 from perturbarena.cli.run_tracks import app as run_app
 
 if TYPE_CHECKING:
     from perturbarena.workflows.run_finetuned import AnsweredFinetuned, FinetunedDryRun, Prepared
 
-_RESAMPLES = 2000
 _MODEL, _SAMPLING, _PROMPT, _SERVER, _RULES = "Model", "Sampled answers", "Prompt", "Server", "Rules"
 
 
@@ -203,7 +203,7 @@ def finetuned(
         _show_dry(dry_finetuned(ready), as_json=as_json)
         return
     answered = answer_finetuned(
-        ready, output, ask_unanswered=ask_unanswered, patience=patience, resamples=_RESAMPLES,
+        ready, output, ask_unanswered=ask_unanswered, patience=patience, resamples=RESAMPLES,
         transport=Transport(base_url=base_url, concurrency=concurrency, timeout=timeout, attempts=attempts),
     )  # fmt: skip
     _show(answered, ready, questions=questions, as_json=as_json)
@@ -228,18 +228,7 @@ def _show(answered: AnsweredFinetuned, ready: Prepared, *, questions: Path, as_j
     )
     _show_model(ready)
     show_tally(run.tally)
-    if answered.score is not None:
-        from perturbarena.cli.score import print_score
-
-        print_score(answered.score, title=questions.name, resamples=_RESAMPLES)
-    elif answered.unscored:
-        out.print(f"[yellow]no score:[/] {answered.unscored}")
-    else:
-        out.print(
-            f"next: perturbarena submit pack {run.folder.predictions} --track {settings.track} "
-            f"--prompt {run.folder.prompt} --questions {questions} -o submission.zip",
-            style="dim", soft_wrap=True, markup=False,
-        )  # fmt: skip
+    show_ending(answered.score, answered.unscored, folder=run.folder, track=settings.track, questions=questions)
 
 
 def _show_model(ready: Prepared) -> None:

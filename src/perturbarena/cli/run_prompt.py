@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perturbarena.cli.output import console, print_json, progress_console
+from perturbarena.cli.run_ending import RESAMPLES, show_ending
 from perturbarena.cli.run_tracks import app as run_app
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from perturbarena.tracks.prompt.dry import DryRun
     from perturbarena.tracks.prompt.table import Tally
     from perturbarena.workflows.run_prompt import AnsweredPrompts
-
-_RESAMPLES = 2000
 
 
 class Answers(StrEnum):
@@ -217,7 +216,7 @@ def prompt(
         raise InputError("run prompt needs -o RUN_DIR (or --dry-run)")
     answered = answer_prompts(
         questions, asked, made, output, challenge=rules, settings=settings, transport=transport,
-        inputs=source.hashes(), ask_unanswered=ask_unanswered, patience=patience, resamples=_RESAMPLES,
+        inputs=source.hashes(), ask_unanswered=ask_unanswered, patience=patience, resamples=RESAMPLES,
     )  # fmt: skip
     _show(answered, settings, rules, questions=questions, as_json=as_json)
 
@@ -340,18 +339,7 @@ def _show(
     elif not run.manifest["model_is_the_tracks"]:
         fixed = rules.track(settings.track).model.fixed
         out.print(f"[yellow]note:[/] track {settings.track} is for {fixed}; this was {settings.model_name}")
-    if answered.score is not None:
-        from perturbarena.cli.score import print_score
-
-        print_score(answered.score, title=questions.name, resamples=_RESAMPLES)
-    elif answered.unscored:
-        out.print(f"[yellow]no score:[/] {answered.unscored}")
-    else:
-        out.print(
-            f"next: perturbarena submit pack {run.folder.predictions} --track {settings.track} "
-            f"--prompt {run.folder.prompt} --questions {questions} -o submission.zip",
-            style="dim", soft_wrap=True, markup=False,
-        )  # fmt: skip
+    show_ending(answered.score, answered.unscored, folder=run.folder, track=settings.track, questions=questions)
 
 
 def show_tally(tally: Tally) -> None:

@@ -253,7 +253,6 @@ def _manifest(
     plan: FinetunedPlan, answering: Answering, run: RunFolder, tally: Tally, *, began: datetime, progress: Progress
 ) -> dict[str, Any]:
     limits = plan.challenge.track(plan.settings.track).limits
-    counts = progress.counts
     return {
         "format_version": FORMAT_VERSION,
         "kind": KIND,
@@ -272,15 +271,7 @@ def _manifest(
         "shard": plan.shard,
         "inputs": dict(plan.inputs or {}),
         "reached": dict(answering.as_json()),
-        "last_start": {
-            "began": began.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(progress.seconds, 3),
-            "questions": counts.questions,
-            "calls_sent": counts.calls,
-            "input_tokens": counts.input_tokens,
-            "output_tokens": counts.output_tokens,
-        },
+        "last_start": progress.account(began),
         "counts": tally.as_json(),
         "files": {
             "predictions": run.predictions.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from perturbarena import __version__
@@ -29,7 +29,6 @@ def common_manifest(
     import inspect_ai
 
     fixed = challenge.track(settings.track).model.fixed
-    counts = progress.counts
     return {
         "format_version": FORMAT_VERSION,
         "kind": kind,
@@ -38,15 +37,7 @@ def common_manifest(
         "model_name": settings.model_name,
         "model_is_the_tracks": fixed is None or _tail(settings.model_name) == _tail(fixed),
         "transport": asdict(transport),
-        "last_start": {
-            "began": began.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(progress.seconds, 3),
-            "questions": counts.questions,
-            "calls_sent": counts.calls,
-            "input_tokens": counts.input_tokens,
-            "output_tokens": counts.output_tokens,
-        },
+        "last_start": progress.account(began),
         "prompt_tokens_checked_before": token_counter(settings.model).exact,
         "versions": {
             "perturbarena": __version__,

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TextIO
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 _LIVE_SECONDS = 0.5
 """Between two refreshes of a terminal's line."""
@@ -66,6 +67,19 @@ class Progress:
     def seconds(self) -> float:
         """Since the start."""
         return time.monotonic() - self._began
+
+    def account(self, began: datetime) -> dict[str, Any]:
+        """This start of the run, which began then and ends now, for its manifest."""
+        c = self.counts
+        return {
+            "began": began.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "questions": c.questions,
+            "calls_sent": c.calls,
+            "input_tokens": c.input_tokens,
+            "output_tokens": c.output_tokens,
+        }
 
     def line(self, *, clock: Callable[[float], str] | None = None) -> str:
         """The state in one line."""
